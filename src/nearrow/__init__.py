@@ -1,0 +1,1 @@
+"""Nearrow: an embedded, Arrow-native vector database."""

@@ -1,0 +1,1 @@
+"""Analytics: what can SQL and Parquet do with the rows?"""

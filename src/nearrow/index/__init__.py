@@ -1,0 +1,1 @@
+"""Index: which structures find rows fast, and can be rebuilt from them?"""

@@ -1,0 +1,1 @@
+"""Query: what is asked, how is it planned, and how is it answered?"""

@@ -1,0 +1,1 @@
+"""Segment: how does an immutable set of rows lie on disk?"""

@@ -1,0 +1,1 @@
+"""Storage: where are the bytes, and when are they safe?"""

@@ -1,0 +1,1 @@
+"""Testing: how can others test a directory, or us, the way we do?"""

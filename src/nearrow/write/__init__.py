@@ -1,0 +1,1 @@
+"""Write: how do rows become durable, and then segments?"""
