@@ -1,0 +1,69 @@
+# Everything a newcomer or CI runs. `make demo` and `make test` need Python >= 3.10 and a C++ compiler, nothing else:
+# each makes .venv, installs what it needs into it, and does everything. Stamp files keep that from happening twice.
+
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+PYTEST ?=
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# What the wheel is built with. It stays in .venv, so that the next build compiles only what changed.
+BUILD_TOOLS  := "scikit-build-core>=0.11" "nanobind>=2.4" "cmake>=3.26" "ninja>=1.11"
+SOURCES      := pyproject.toml CMakeLists.txt $(shell find src kernel -type f -not -path '*/__pycache__/*' -not -name '*.so')
+KERNEL_FILES := $(shell find kernel -name '*.h' -o -name '*.cpp')
+
+.PHONY: help demo test lint format types layers sanitize wheel clean
+
+help: ## this list (the default)
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+demo: $(VENV)/installed ## index 10,000 real rows, search them, reopen them in a new process
+	@$(BIN)/nearrow demo
+
+test: $(VENV)/installed-dev ## the whole test suite; one part of it: make test PYTEST="tests/storage -k torn"
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
+
+lint: $(VENV)/installed-dev ## ruff and clang-format report, and change nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(KERNEL_FILES)
+
+format: $(VENV)/installed-dev ## ruff and clang-format mend what they can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(KERNEL_FILES)
+
+types: $(VENV)/installed-dev ## mypy --strict
+	$(BIN)/mypy
+
+layers: $(VENV)/installed-dev ## a layer imports only the layers below it
+	PYTHONPATH=src $(BIN)/lint-imports
+
+sanitize: ## the kernel's own tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	bash kernel/sanitize.sh
+
+wheel: $(VENV)/build-tools ## dist/nearrow-*.whl
+	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .
+
+clean: ## remove everything that these targets can make again
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/build-tools: Makefile | $(BIN)/python
+	@echo "installing the build tools into $(VENV)"
+	@$(PIP) install $(BUILD_TOOLS)
+	@touch $@
+
+# A normal install, so that what is tested is what is shipped; any change below src/ or kernel/ is installed again.
+$(VENV)/installed: $(VENV)/build-tools $(SOURCES)
+	@echo "building and installing nearrow (the first time compiles the kernel, about a minute)"
+	@$(PIP) install --no-build-isolation .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/build-tools $(SOURCES)
+	@echo "building and installing nearrow and the development tools (the first time compiles the kernel, about a minute)"
+	@$(PIP) install --no-build-isolation '.[dev]'
+	@touch $@ $(VENV)/installed
