@@ -1,4 +1,12 @@
-"""Schema: what is a collection made of, and which rows may enter it?"""
+"""Schema: what is a collection made of, and which rows may enter it?
+
+config    the settings of a collection
+types     which Arrow types metadata may have, and how two of them meet
+evolve    how the schema grows, and how a batch is brought to it
+vectors   any spelling of vectors → FixedSizeList<float32|float16>[d], checked
+sources   any kind of rows → Arrow batches
+rows      the above together: `batches(...)`
+"""
 
 from nearrow.schema.config import (
     ID_COLUMN,
@@ -9,12 +17,22 @@ from nearrow.schema.config import (
     validate_column_name,
     validate_name,
 )
+from nearrow.schema.evolve import base_schema, conform, evolve
+from nearrow.schema.identity import duplicate_positions, last_of_each
+from nearrow.schema.rows import Rows, batches
 
 __all__ = [
     "ID_COLUMN",
     "VECTOR_COLUMN",
     "CollectionConfig",
+    "Rows",
     "TextSettings",
+    "base_schema",
+    "batches",
+    "conform",
+    "duplicate_positions",
+    "evolve",
+    "last_of_each",
     "nearest_name",
     "validate_column_name",
     "validate_name",

@@ -28,7 +28,7 @@ TEXT_FIELDS_MAX = 64
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
-    """"; did you mean 'metric'?" or the list of what is known, to end an error message with."""
+    """ "; did you mean 'metric'?" or the list of what is known, to end an error message with."""
     names = sorted(known)
     close = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
     if close:
@@ -60,13 +60,13 @@ def validate_name(name: str, what: str = "collection name") -> str:
 
 
 def validate_column_name(name: str) -> str:
-    """Return `name` if a column may be called that: not empty, not reserved (leading `_`), not an operator (leading `$`)."""
+    """Return `name` if a column may be called that: not empty, no leading `_` (reserved) or `$` (operators)."""
     if not isinstance(name, str) or not name:
         raise InvalidArgumentError(f"a column name must be a non-empty str, not {name!r}")
     if name.startswith("_"):
         raise InvalidArgumentError(f"column {name!r}: names that start with '_' are reserved; rename the column")
     if name.startswith("$"):
-        raise InvalidArgumentError(f"column {name!r}: names that start with '$' are filter operators; rename the column")
+        raise InvalidArgumentError(f"column {name!r}: names that start with '$' are operators; rename the column")
     return name
 
 
@@ -157,7 +157,7 @@ class CollectionConfig:
     text_settings: tuple[tuple[str, TextSettings], ...] = ()
 
     def __post_init__(self) -> None:
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 (a frozen dataclass has no other way)
+        put = self._put
         validate_name(self.name)
         put("dimension", _integer("dimension", self.dimension, 1, DIMENSION_MAX))
         put("metric", _one_of("metric", self.metric, METRICS, METRIC_ALIASES))
@@ -175,6 +175,9 @@ class CollectionConfig:
             put("ml", float(self.ml))
         put("text_fields", self._checked_text_fields())
         put("text_settings", self._checked_text_settings())
+
+    def _put(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # while it is made, a frozen dataclass has no other way
 
     def _checked_text_fields(self) -> tuple[str, ...]:
         if isinstance(self.text_fields, str):
@@ -194,7 +197,9 @@ class CollectionConfig:
         checked = {}
         for name, settings in pairs:
             if name not in self.text_fields:
-                raise InvalidArgumentError(f"text_settings for {name!r}, which is no text field{nearest_name(name, self.text_fields)}")
+                raise InvalidArgumentError(
+                    f"text_settings for {name!r}: no such text field{nearest_name(name, self.text_fields)}"
+                )
             checked[name] = settings if isinstance(settings, TextSettings) else TextSettings.from_dict(settings)
         return tuple(sorted(checked.items()))
 
