@@ -2,15 +2,17 @@
 
     python examples/cut_demo_data.py ../shared/data/wordnet
 
-reads `base.parquet` and `queries.parquet` (115,659 + 2,000 WordNet 3.0 synsets with all-MiniLM-L6-v2 vectors) and writes
+reads `base.parquet` and `queries.parquet` (115,659 + 2,000 WordNet 3.0 synsets with all-MiniLM-L6-v2 vectors) and
+writes
 
     examples/data/          10,000 rows, float16 vectors: what `make demo` indexes
     src/nearrow/cli/data/    1,500 rows: what `nearrow demo` falls back to when it runs outside a checkout
 
-each as `rows.parquet` and `queries.parquet`, with the WordNet licence beside it. The queries are *held out*: their synsets are
-not among the rows. The first twelve (`shown`) are words that the demo asks for by name; the others only measure speed and recall.
-A row is kept if it is among the nearest of a query; the rest is a seeded sample spread over the lexicographer files, which
-prefers everyday words (glosses with an example sentence or several lemmas) to names and Latin genera.
+each as `rows.parquet` and `queries.parquet`, with the WordNet licence beside it. The queries are *held out*: their
+synsets are not among the rows. The first twelve (`shown`) are words that the demo asks for by name; the others only
+measure speed and recall. A row is kept if it is among the nearest of a query; the rest is a seeded sample spread
+over the lexicographer files, which prefers everyday words (glosses with an example sentence or several lemmas) to
+names and Latin genera.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def everyday_weights(table: pa.Table) -> np.ndarray:
 
 
 def spread(table: pa.Table, count: int, nearest: np.ndarray, seed: int) -> np.ndarray:
-    """Positions of `count` rows: all of `nearest`, then a sample in which big lexicographer files do not crowd out small ones."""
+    """Positions of `count` rows: all of `nearest`, then a sample in which big groups do not crowd out small ones."""
     _, group = np.unique(table["lexname"].to_numpy(zero_copy_only=False), return_inverse=True)
     weights = everyday_weights(table) / np.sqrt(np.bincount(group))[group]
     weights[nearest] = 0.0
@@ -75,7 +77,11 @@ def write_set(folder: Path, rows: pa.Table, queries: pa.Table) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("rows", rows), ("queries", queries)):
         pq.write_table(
-            table, folder / f"{name}.parquet", compression="zstd", compression_level=19, use_dictionary=["pos", "lexname"]
+            table,
+            folder / f"{name}.parquet",
+            compression="zstd",
+            compression_level=19,
+            use_dictionary=["pos", "lexname"],
         )
     if folder != LICENCE.parent:
         shutil.copy(LICENCE, folder / LICENCE.name)
@@ -93,7 +99,9 @@ def main(source: Path) -> None:
     others = spare.filter(pc.invert(pc.is_in(spare["id"], wanted))).slice(0, 188)
     queries = pa.concat_tables([shown, others])
     words = list(SHOWN) + [lemmas[0] for lemmas in others["lemmas"].to_pylist()]
-    queries = queries.add_column(0, "word", pa.array(words)).append_column("shown", pa.array([i < 12 for i in range(200)]))
+    queries = queries.add_column(0, "word", pa.array(words)).append_column(
+        "shown", pa.array([i < 12 for i in range(200)])
+    )
 
     rows = base.filter(pc.invert(pc.is_in(base["id"], wanted)))
     order = np.argsort(-(unit_vectors(queries) @ unit_vectors(rows).T), axis=1)
