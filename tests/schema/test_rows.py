@@ -50,7 +50,8 @@ SPELLINGS: dict[str, Callable[[], Any]] = {
     "large types": lambda: CANONICAL.cast(
         pa.schema(
             [("id", pa.large_string()), ("vector", pa.large_list(pa.float64())), ("text", pa.large_string()),
-             ("year", pa.int16()), ("tags", pa.large_list(pa.large_string())), ("place", pa.struct([("city", pa.large_string())]))]
+             ("year", pa.int16()), ("tags", pa.large_list(pa.large_string())),
+             ("place", pa.struct([("city", pa.large_string())]))]
         )
     ),
     "dictionary": lambda: CANONICAL.set_column(0, "id", CANONICAL["id"].dictionary_encode()).set_column(
