@@ -1,0 +1,305 @@
+"""LocalDirectory: how does a directory of the file system keep the data?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+
+import pyarrow as pa
+
+from nearrow.errors import AlreadyExistsError, ClosedError, LockedError, NotFoundError, ReadOnlyError
+from nearrow.storage.directory import BytesLike, Lock, Watermark, checked_name, parent_of, publish_file
+from nearrow.storage.lock import FileLock, is_locked
+from nearrow.storage.os_errors import translated, typed_error
+from nearrow.storage.watermark import MappedWatermark
+
+if sys.platform == "darwin":
+    import fcntl
+
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+def _sync_data(descriptor: int) -> None:
+    """fdatasync covers the length of the file too; macOS needs F_FULLFSYNC to reach the platter."""
+    if sys.platform == "darwin":
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    elif hasattr(os, "fdatasync"):
+        os.fdatasync(descriptor)
+    else:
+        os.fsync(descriptor)
+
+
+class LocalOutputFile:
+    """A new file, written at its end; positional writes, so preallocated zeros ahead of the end are overwritten."""
+
+    def __init__(self, path: str, name: str, preallocate: int) -> None:
+        self.name = name
+        self._pid = os.getpid()
+        self._preallocate = preallocate
+        self._allocated = 0
+        self._size = 0
+        self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _CLOEXEC | _BINARY, 0o644)
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def closed(self) -> bool:
+        return self._descriptor < 0
+
+    def write(self, data: BytesLike) -> int:
+        return self.write_parts((data,))
+
+    def write_parts(self, parts: Sequence[BytesLike]) -> int:
+        self._check()
+        total = sum(memoryview(part).nbytes for part in parts)
+        if self._preallocate and self._size + total > self._allocated:
+            self._extend(self._size + total)
+        try:
+            written = os.pwritev(self._descriptor, parts, self._size) if hasattr(os, "pwritev") else 0
+            if written != total:  # a short write (or no pwritev): the rest, piece by piece
+                self._write_rest(b"".join(bytes(part) for part in parts)[written:], self._size + written)
+        except OSError as error:
+            raise typed_error(error, "write", self.name) from error
+        self._size += total
+        return total
+
+    def flush(self) -> None:
+        self._check()
+
+    def sync(self) -> None:
+        self._check()
+        try:
+            _sync_data(self._descriptor)
+        except OSError as error:
+            raise typed_error(error, "fsync", self.name) from error
+
+    def tell(self) -> int:
+        return self._size
+
+    def seekable(self) -> bool:
+        return False
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            with translated("close", self.name):
+                os.close(descriptor)
+
+    def __enter__(self) -> LocalOutputFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", -1) >= 0:
+            os.close(self._descriptor)
+
+    def _check(self) -> None:
+        if self._descriptor < 0:
+            raise ClosedError(f"{self.name}: the file was closed")
+        if self._pid != os.getpid():
+            raise ClosedError(f"{self.name}: this file belongs to the parent of a forked process; connect again here")
+
+    def _extend(self, needed: int) -> None:
+        """Zeros in the file ahead of the end, so that the next syncs need not change its length."""
+        end = -(-needed // self._preallocate) * self._preallocate
+        start = max(self._allocated, self._size)
+        with translated("preallocate", self.name):
+            self._write_rest(bytes(end - start), start)
+        self._allocated = end
+
+    def _write_rest(self, data: bytes, offset: int) -> None:
+        view = memoryview(data)
+        while view:
+            if hasattr(os, "pwrite"):
+                written = os.pwrite(self._descriptor, view, offset)
+            else:
+                os.lseek(self._descriptor, offset, os.SEEK_SET)
+                written = os.write(self._descriptor, view)
+            view = view[written:]
+            offset += written
+
+
+class LocalDirectory:
+    """A folder of the file system. `read_only` creates nothing, not even lock files: read-only mounts work."""
+
+    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False, create: bool = True) -> None:
+        """NotFoundError if the folder is missing and may not be made."""
+        self._path = os.path.abspath(os.fspath(path))
+        self._read_only = read_only
+        if not os.path.isdir(self._path):
+            if read_only or not create:
+                raise NotFoundError(f"{self._path}: no such directory; open it for writing once to create it")
+            with translated("create the directory", self._path):
+                _make_folders(self._path)
+
+    @property
+    def path(self) -> str | None:
+        return self._path
+
+    @property
+    def read_only(self) -> bool:
+        return self._read_only
+
+    def __repr__(self) -> str:
+        return f"LocalDirectory({self._path!r}, read_only={self._read_only})"
+
+    def exists(self, name: str) -> bool:
+        return os.path.exists(self._at(name))
+
+    def size(self, name: str) -> int:
+        with translated("stat", name):
+            return os.stat(self._at(name)).st_size
+
+    def list(self, folder: str = "") -> list[str]:
+        try:
+            with translated("list", folder):
+                return sorted(os.listdir(self._at(folder) if folder else self._path))
+        except NotFoundError:
+            return []
+
+    def read(self, name: str) -> bytes:
+        with translated("read", name), open(self._at(name), "rb") as file:
+            return file.read()
+
+    def map(self, name: str) -> pa.Buffer:
+        with translated("map", name):
+            return pa.memory_map(self._at(name), "r").read_buffer()
+
+    def create(self, name: str, *, preallocate: int = 0) -> LocalOutputFile:
+        with translated("create", name):
+            return LocalOutputFile(self._writable(name), name, preallocate)
+
+    def rename(self, old: str, new: str) -> None:
+        target = self._writable(new)
+        if os.path.lexists(target):
+            raise AlreadyExistsError(f"{new}: exists already; a published file is never overwritten")
+        with translated("rename", old):
+            os.rename(self._at(old), target)
+
+    def unlink(self, name: str) -> None:
+        with translated("unlink", name):
+            os.unlink(self._writable(name))
+
+    def make_folder(self, name: str) -> None:
+        with translated("make the folder", name):
+            _make_folders(self._writable(name))
+
+    def remove_folder(self, name: str) -> None:
+        path = self._writable(name)
+        if os.path.isdir(path):
+            with translated("remove the folder", name):
+                shutil.rmtree(path)
+
+    def sync_folder(self, name: str = "") -> None:
+        path = self._writable(name) if name else self._path
+        with translated("fsync the folder", name):
+            _sync_folder(path)
+
+    def publish(self, name: str, data: BytesLike) -> None:
+        publish_file(self, name, data)
+
+    def folder(self, name: str) -> LocalDirectory:
+        below = LocalDirectory.__new__(LocalDirectory)
+        below._path = self._at(name)
+        below._read_only = self._read_only
+        return below
+
+    def lock(self, name: str, *, exclusive: bool) -> Lock:
+        path = self._at(name)
+        if exclusive:
+            self._writable(name)
+        try:
+            if self._read_only and not os.path.exists(path):
+                return NoLock(name)  # nothing to lock and nothing may be made: nobody writes here, or not yet
+            return FileLock(path, name, exclusive=exclusive)
+        except LockedError:
+            raise
+        except OSError as error:
+            if self._read_only:  # a read-only mount, or one without locks: no writer can collect files through it
+                return NoLock(name)
+            raise typed_error(error, "lock", name) from error
+
+    def locked(self, name: str) -> bool:
+        return is_locked(self._at(name))
+
+    def watermark(self, name: str) -> Watermark:
+        with translated("open the watermark", name):
+            return MappedWatermark(self._at(name), read_only=self._read_only)
+
+    def free_bytes(self) -> int:
+        with translated("measure free space", ""):
+            return shutil.disk_usage(self._path).free
+
+    def _at(self, name: str) -> str:
+        return f"{self._path}/{checked_name(name)}"
+
+    def _writable(self, name: str) -> str:
+        if self._read_only:
+            raise ReadOnlyError(f"{name}: the database was opened read-only; open it without read_only to write")
+        return self._at(name)
+
+
+class NoLock:
+    """What a reader holds where no lock can be taken."""
+
+    held = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def check(self) -> None:
+        """Always valid: it protects nothing."""
+
+    def release(self) -> None:
+        """Nothing to release."""
+
+    def __enter__(self) -> NoLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _make_folders(path: str) -> None:
+    """Like makedirs, but each new entry is made durable in its parent (rule 1)."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    _make_folders(parent)
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    _sync_folder(parent)
+
+
+def _sync_folder(path: str) -> None:
+    if sys.platform == "win32":
+        return  # folders cannot be opened there; NTFS journals its entries
+    descriptor = os.open(path, os.O_RDONLY | _CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+__all__ = ["LocalDirectory", "LocalOutputFile", "parent_of"]
