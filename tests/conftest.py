@@ -58,7 +58,7 @@ def first_rows(path: Path, count: int) -> pa.Table:
 
 @dataclass(frozen=True)
 class LabelledVectors:
-    """Vectors, held-out queries, and the exact nearest rows of each: base [n, d], queries [q, d], neighbors [q, 100]."""
+    """Vectors, held-out queries, and the nearest rows of each: base [n, d], queries [q, d], neighbors [q, 100]."""
 
     base: np.ndarray
     queries: np.ndarray

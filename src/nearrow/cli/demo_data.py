@@ -21,7 +21,7 @@ BUNDLED = Path(__file__).parent / "data"
 
 @dataclass(frozen=True)
 class DemoSet:
-    """Rows to index, and held-out queries: float32 [queries, dimensions], their words, how many of them are for show."""
+    """Rows to index, and held-out queries: float32 [queries, dimensions], their words, how many are for show."""
 
     folder: Path
     rows: pa.Table

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as csv
 import pyarrow.dataset as ds
 
 from nearrow.errors import InvalidArgumentError, NotFoundError, SchemaError
@@ -32,7 +33,7 @@ BATCH_ROWS = 8192
 
 
 def open_rows(path: Path, names: Mapping[str, str]) -> pa.RecordBatchReader:
-    """The rows of `path` in batches, its columns renamed by `names` (the file's name → ours), vectors as fixed lists."""
+    """The rows of `path` in batches, columns renamed by `names` (the file's name → ours), vectors as fixed lists."""
     if not path.exists():
         raise NotFoundError(f"no such file: {path}")
     reader = _reader(path)
@@ -44,7 +45,7 @@ def open_rows(path: Path, names: Mapping[str, str]) -> pa.RecordBatchReader:
             )
         if source != target and target in columns:
             raise SchemaError(f"{path} has a column {target!r} of its own beside {source!r}; rename one of them")
-    batches = _converted(reader, names)
+    batches = _converted(reader, names, path)
     first = next(batches, None)
     if first is None:
         raise InvalidArgumentError(f"{path} holds no rows; there is nothing to import")
@@ -65,21 +66,23 @@ def _reader(path: Path) -> pa.RecordBatchReader:
         raise InvalidArgumentError(f"cannot tell the format of {path} by its suffix; known: {', '.join(FORMATS)}")
     if kind == "stream":
         return pa.ipc.open_stream(pa.memory_map(str(path)))
-    file_format = ds.CsvFileFormat(parse_options=pa.csv.ParseOptions(delimiter="\t")) if kind == "tsv" else kind
+    file_format = ds.CsvFileFormat(parse_options=csv.ParseOptions(delimiter="\t")) if kind == "tsv" else kind
     try:
         return ds.dataset(path, format=file_format).scanner(batch_size=BATCH_ROWS).to_reader()
     except pa.ArrowInvalid as error:
         raise SchemaError(f"{path} is not readable as {kind}: {error}") from error
 
 
-def _converted(reader: pa.RecordBatchReader, names: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+def _converted(reader: pa.RecordBatchReader, names: Mapping[str, str], path: Path) -> Iterator[pa.RecordBatch]:
     targets = [names.get(name, name) for name in reader.schema.names]
-    for batch in reader:
-        if batch.num_rows == 0:
-            continue
-        renamed = batch.rename_columns(targets)
-        index = targets.index("vector")
-        yield renamed.set_column(index, "vector", fixed_vectors(renamed.column(index)))
+    index = targets.index("vector")
+    try:
+        for batch in reader:
+            if batch.num_rows > 0:
+                renamed = batch.rename_columns(targets)
+                yield renamed.set_column(index, "vector", fixed_vectors(renamed.column(index)))
+    except pa.ArrowInvalid as error:
+        raise SchemaError(f"{path}: {error}") from error
 
 
 def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
