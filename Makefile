@@ -6,7 +6,7 @@ VENV   ?= .venv
 JOBS   ?= 2
 PYTEST ?=
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # What the wheel is built with. It stays in .venv, so that the next build compiles only what changed.
 BUILD_TOOLS  := "scikit-build-core>=0.11" "nanobind>=2.4" "cmake>=3.26" "ninja>=1.11"

@@ -59,7 +59,7 @@ def test_columns_are_renamed(tmp_path: Path) -> None:
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.parquet")
-    with pytest.raises(NotFoundError, match="no column 'embedding'.*id, vector, year"):
+    with pytest.raises(NotFoundError, match=r"no column 'embedding'.*id, vector, year"):
         open_rows(path, {"id": "id", "embedding": "vector"})
 
 
