@@ -70,8 +70,7 @@ class Lock(Protocol):
 
 
 class Watermark(Protocol):
-    """A u64 (below 2**48) shared by all processes that opened it; 0 = unknown. Not durable by itself: only a lower bound
-    after a power loss."""
+    """A u64 (below 2**48) shared by all processes that opened it; 0 = unknown. A lower bound after a power loss."""
 
     def get(self) -> int: ...
     def set(self, value: int) -> None: ...

@@ -34,8 +34,8 @@ def referenced_names(*manifests: Manifest) -> set[str]:
 def retire(directory: Directory, keep: Iterable[str]) -> list[str]:
     """Deletes what `keep` does not name and returns the names deleted; [] if readers hold the lease now (try later).
 
-    `keep` names files, or whole folders ("segments/<id>" of one that is being written). Manifests and logs go only if they
-    are older than the oldest one kept. REQUIRES the writer's lock.
+    `keep` names files, or whole folders ("segments/<id>" of one that is being written). Manifests and logs go only if
+    they are older than the oldest one kept. REQUIRES the writer's lock.
     """
     try:
         lease = directory.lock(LEASE, exclusive=True)

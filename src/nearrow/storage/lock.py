@@ -1,7 +1,7 @@
 """Locks: who may write, and which files may not be collected now?
 
-Open-file-description locks (Linux) or flock (other POSIX) on files that are never deleted. The kernel frees them when the
-process dies, so a crash leaves nothing stale. They are O_CLOEXEC, and a forked child loses its copy: it closes its
+Open-file-description locks (Linux) or flock (other POSIX) on files that are never deleted. The kernel frees them when
+the process dies, so a crash leaves nothing stale. They are O_CLOEXEC, and a forked child loses its copy: it closes its
 descriptor, which does not release the parent's lock.
 """
 

@@ -1,8 +1,8 @@
 """Log format: what do the bytes of log/<seq>.log mean?
 
-A 64-byte file header, then frames; all numbers little-endian; see docs/formats/log.md. Each frame carries the checksum of
-the one before it (the chain begins with the file header's), its own LSN and epoch, and the LSN that was durable when it
-was written. A frame that checks is therefore exactly what was written, at exactly this place of the history.
+A 64-byte file header, then frames; all numbers little-endian; see docs/formats/log.md. Each frame carries the checksum
+of the one before it (the chain begins with the file header's), its own LSN and epoch, and the LSN that was durable when
+it was written. A frame that checks is therefore exactly what was written, at exactly this place of the history.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from google_crc32c import value as crc32c
 LOG_FOLDER = "log"
 LOG_VERSION = 1
 FILE_MAGIC = b"NEARLOG\n"
-FILE_HEADER = struct.Struct("<8sIIQQQQI8xI")  # magic version features seq epoch first_lsn previous_bytes previous_chain crc
+# magic, version, features, seq, epoch, first_lsn, previous_bytes, previous_chain, (8 zero bytes), crc
+FILE_HEADER = struct.Struct("<8sIIQQQQI8xI")
 FRAME_MAGIC = 0x4D52464E  # "NFRM"
 FRAME_HEADER = struct.Struct("<IIIIQQQ")  # magic crc length previous_chain lsn epoch durable_lsn
 FRAME_TAIL = struct.Struct("<IIQQQ")  # the part of the frame header that the checksum covers
@@ -72,7 +73,8 @@ def log_seq(file_name: str) -> int | None:
 def encode_header(seq: int, epoch: int, first_lsn: int, previous_bytes: int, previous_chain: int) -> bytes:
     fields = (FILE_MAGIC, LOG_VERSION, 0, seq, epoch, first_lsn, previous_bytes, previous_chain)
     unsigned = FILE_HEADER.pack(*fields, 0)
-    return unsigned[:-4] + crc32c(unsigned[:-4]).to_bytes(4, "little")
+    crc: int = crc32c(unsigned[:-4])
+    return unsigned[:-4] + crc.to_bytes(4, "little")
 
 
 def decode_header(log: pa.Buffer) -> FileHeader | None:
@@ -104,7 +106,7 @@ def frame_at(log: pa.Buffer, offset: int, limit: int, epoch: int) -> tuple[Frame
 
 
 def frames(log: pa.Buffer, header: FileHeader, *, offset: int, lsn: int, chain: int, limit: int) -> Iterator[Frame]:
-    """The valid frames from `offset` on, which follow record `lsn` and chain value `chain`; stops at the first damage."""
+    """The valid frames from `offset` on, following record `lsn` and chain value `chain`; stops at the first damage."""
     while (found := frame_at(log, offset, limit, header.epoch)) is not None:
         frame, previous = found
         if previous != chain or frame.lsn != lsn + 1:

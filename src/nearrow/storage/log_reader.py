@@ -1,8 +1,8 @@
 """Log reader: which records does the log hold, and where does it end?
 
-Recovery reads everything that is valid and decides whether what follows is an unacknowledged tail or lost data (rule 3).
-A reader process follows the log with `LogTail`, no further than the durable LSN (rule 5). Payloads are slices of the
-mapped file.
+Recovery reads everything that is valid and decides whether what follows is an unacknowledged tail or lost data (rule
+3). A reader process follows the log with `LogTail`, no further than the durable LSN (rule 5). Payloads are slices of
+the mapped file.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class LogReader:
         log, header = open_log(self._directory, seqs[0])
         if header.first_lsn > self._after_lsn + 1:
             raise CorruptionError(
-                f"{log_name(header.seq)}: begins with LSN {header.first_lsn}, but {self._after_lsn + 1} comes next; {_ADVICE}"
+                f"{log_name(header.seq)}: begins with LSN {header.first_lsn}, but {self._after_lsn + 1} comes next; "
+                f"{_ADVICE}"
             )
         for seq in seqs[1:]:
             following_log, following = open_log(self._directory, seq)
@@ -236,8 +237,8 @@ def _check_settled(header: FileHeader, end: Frame, following: FileHeader) -> Non
     expected = (following.previous_bytes, following.previous_chain, following.first_lsn - 1)
     if (end.end, end.chain, end.lsn) != expected:
         raise CorruptionError(
-            f"{log_name(header.seq)}: damaged or cut off at byte {end.end}, after record {end.lsn}; it was valid up to byte "
-            f"{following.previous_bytes}, record {following.first_lsn - 1}; {_ADVICE}"
+            f"{log_name(header.seq)}: damaged or cut off at byte {end.end}, after record {end.lsn}; it was valid up to "
+            f"byte {following.previous_bytes}, record {following.first_lsn - 1}; {_ADVICE}"
         )
     if following.epoch < header.epoch:
         raise CorruptionError(f"{log_name(following.seq)}: its epoch is before that of the log before it; {_ADVICE}")
@@ -246,8 +247,8 @@ def _check_settled(header: FileHeader, end: Frame, following: FileHeader) -> Non
 def _require(name: str, end: Frame, proven: int) -> None:
     if end.lsn < proven:
         raise CorruptionError(
-            f"{name}: damaged or cut off at byte {end.end}: record {end.lsn + 1} is not whole, but all up to {proven} were "
-            f"durable; {_ADVICE}"
+            f"{name}: damaged or cut off at byte {end.end}: record {end.lsn + 1} is not whole, but all up to {proven} "
+            f"were durable; {_ADVICE}"
         )
 
 

@@ -1,9 +1,9 @@
 """Log writer: how does a batch become durable before it is acknowledged?
 
-`append` hands a record to the OS by one call; `sync` makes all records so far durable by one fsync. Any number of threads
-may call both: a thread that waits in `sync(lsn)` while another one's fsync covers its record returns with it, so many
-durable writes share an fsync. After a failed write or fsync nothing may be assumed of the unsynced bytes (rule 4): the
-writer refuses everything from then on, and reopening copies the valid records into a new log.
+`append` hands a record to the OS by one call; `sync` makes all records so far durable by one fsync. Any number of
+threads may call both: a thread that waits in `sync(lsn)` while another one's fsync covers its record returns with it,
+so many durable writes share an fsync. After a failed write or fsync nothing may be assumed of the unsynced bytes (rule
+4): the writer refuses everything from then on, and reopening copies the valid records into a new log.
 """
 
 from __future__ import annotations
@@ -40,7 +40,14 @@ class LogWriter:
     """The one writer of the current log. REQUIRES the collection's lock; one LogWriter at a time. Thread-safe."""
 
     def __init__(
-        self, file: OutputFile, watermark: Watermark, directory: Directory, seq: int, epoch: int, last_lsn: int, chain: int
+        self,
+        file: OutputFile,
+        watermark: Watermark,
+        directory: Directory,
+        seq: int,
+        epoch: int,
+        last_lsn: int,
+        chain: int,
     ) -> None:
         """Use `create`, `resume` or `rotate`."""
         self._file = file
@@ -78,7 +85,12 @@ class LogWriter:
         if end.last_lsn > end.durable_lsn:
             log, header = open_log(directory, end.seq)
             found = frames(
-                log, header, offset=end.durable_bytes, lsn=end.durable_lsn, chain=end.durable_chain, limit=end.valid_bytes
+                log,
+                header,
+                offset=end.durable_bytes,
+                lsn=end.durable_lsn,
+                chain=end.durable_chain,
+                limit=end.valid_bytes,
             )
             tail = [frame.payload(log) for frame in found]
         return cls._start(
@@ -159,11 +171,13 @@ class LogWriter:
     def append(self, parts: Sequence[BytesLike]) -> int:
         """Writes one record, made of `parts` one after another, and returns its LSN; it is not yet durable.
 
-        InvalidArgumentError for a record over 2 GiB (nothing written); StorageError if the disk fails, and from then on.
+        InvalidArgumentError for a record over 2 GiB (nothing written); StorageError if the disk fails, now and after.
         """
         length = sum([part.nbytes if isinstance(part, memoryview) else len(part) for part in parts])
         if length > PAYLOAD_BYTES_MAX:
-            raise InvalidArgumentError(f"a batch of {length} bytes is too big for one log record; write it in smaller ones")
+            raise InvalidArgumentError(
+                f"a batch of {length} bytes is too big for one log record; write smaller batches"
+            )
         with self._append_mutex:
             self._check()
             lsn = self._last_lsn + 1

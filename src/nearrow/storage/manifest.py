@@ -1,7 +1,7 @@
 """Manifest: which segments make up the collection right now?
 
-`manifest-<number>.json`, immutable and numbered; see docs/formats/manifest.md. One line of canonical JSON behind its own
-digest, so that every byte is covered. Two generations are kept (rule 2); the newest one counts.
+`manifest-<number>.json`, immutable and numbered; see docs/formats/manifest.md. One line of canonical JSON behind its
+own digest, so that every byte is covered. Two generations are kept (rule 2); the newest one counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ KNOWN_FEATURES: frozenset[str] = frozenset()
 GENERATION = "GENERATION"  # watermark: the highest number ever committed, to notice a deleted newest manifest
 
 _FILE_NAME = re.compile(r"manifest-(\d{1,18})\.json")
-_ENVELOPE = re.compile(rb'\{"format":"nearrow-manifest-(\d{1,9})","digest":"([0-9a-f]{32})","manifest":(\{.*\})\}\n', re.S)
+_ENVELOPE = re.compile(
+    rb'\{"format":"nearrow-manifest-(\d{1,9})","digest":"([0-9a-f]{32})","manifest":(\{.*\})\}\n', re.DOTALL
+)
 _ADVICE = "run check(), then repair() or restore a snapshot"
 
 
@@ -80,7 +82,7 @@ class SegmentEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One version of a collection. All log records ≤ `lsn` are in the segments; later ones are in log `log_first_seq` on.
+    """One version of a collection. All log records ≤ `lsn` are in the segments; later ones in log `log_first_seq` on.
 
     `log_first_seq` 0 means that there is no log yet. `created_at` is in microseconds since 1970, given by the caller.
     """
@@ -173,8 +175,8 @@ def load_newest(directory: Directory) -> Manifest | None:
     """The manifest that counts; None for a directory that has none.
 
     There is no silent fall-back: a manifest is durable before it gets its name, so a damaged newest one was whole once,
-    and what it alone stated (a bulk load, a merge whose inputs are gone) cannot be proven to be elsewhere. CorruptionError
-    then; repair() may choose the previous generation and says what that loses.
+    and what it alone stated (a bulk load, a merge whose inputs are gone) cannot be proven to be elsewhere: then it is a
+    CorruptionError; repair() may choose the previous generation and says what that loses.
     """
     numbers = generations(directory)
     with closing(directory.watermark(GENERATION)) as generation:
@@ -210,7 +212,7 @@ def _check_commit(directory: Directory, manifest: Manifest) -> None:
     if manifest.number != expected:
         raise StorageError(f"{manifest.file_name}: the next manifest is number {expected}; reopen the collection")
     if numbers and manifest.previous_digest != load(directory, numbers[-1]).digest:
-        raise StorageError(f"{manifest.file_name}: was made from another version than the newest; reopen the collection")
+        raise StorageError(f"{manifest.file_name}: was not made from the newest version; reopen the collection")
     for segment in manifest.segments:
         for name, entry in segment.all_files().items():
             if directory.size(name) != entry.length:
@@ -223,7 +225,9 @@ def _check_chain(directory: Directory, newest: Manifest) -> None:
     except (CorruptionError, NotFoundError):
         return  # the newest one is whole and is all that is needed; check() reports the other
     if newest.previous_digest != previous.digest:
-        raise CorruptionError(f"{newest.file_name}: does not follow {previous.file_name}: files of two databases? {_ADVICE}")
+        raise CorruptionError(
+            f"{newest.file_name}: does not follow {previous.file_name}; are these files of two databases? {_ADVICE}"
+        )
 
 
 def _refuse_unknown(body: dict[str, Any], name: str) -> None:

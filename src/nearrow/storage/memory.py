@@ -5,15 +5,15 @@ The same rules as on a disk, except that nothing survives the process. Mapped fi
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from types import TracebackType
 
 import pyarrow as pa
 
-from nearrow.errors import AlreadyExistsError, ClosedError, InvalidArgumentError, LockedError, NotFoundError
-from nearrow.storage.directory import BytesLike, Directory, Lock, Watermark, checked_name, parent_of, publish_file
+from nearrow.errors import AlreadyExistsError, ClosedError, InvalidArgumentError, NotFoundError
+from nearrow.storage.directory import BytesLike, Lock, Watermark, checked_name, parent_of, publish_file
+from nearrow.storage.lock_table import LockTable
 from nearrow.storage.watermark import VALUE_MAX
 
 _FREE_BYTES = 1 << 40  # what a memory directory claims to have free: the OS will say when it has not
@@ -129,66 +129,6 @@ class MemoryWatermark:
         """Other handles go on using it."""
 
 
-class LockTable:
-    """Which names are locked, within one process."""
-
-    def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._holders: dict[str, list[TableLock]] = {}
-
-    def take(self, name: str, exclusive: bool) -> TableLock:
-        with self._mutex:
-            holders = self._holders.setdefault(name, [])
-            if holders and (exclusive or holders[0].exclusive):
-                raise LockedError(f"{name}: held by another handle; close it, or open the database with read_only=True")
-            lock = TableLock(self, name, exclusive)
-            holders.append(lock)
-            return lock
-
-    def free(self, lock: TableLock) -> None:
-        with self._mutex:
-            if lock in self._holders.get(lock.name, []):
-                self._holders[lock.name].remove(lock)
-
-    def locked(self, name: str) -> bool:
-        with self._mutex:
-            return any(lock.exclusive for lock in self._holders.get(name, []))
-
-
-class TableLock:
-    """A lock held in a LockTable."""
-
-    def __init__(self, table: LockTable, name: str, exclusive: bool) -> None:
-        self.name = name
-        self.exclusive = exclusive
-        self._table = table
-        self._released = False
-        self._pid = os.getpid()
-
-    @property
-    def held(self) -> bool:
-        return not self._released and self._pid == os.getpid()
-
-    def check(self) -> None:
-        if self._pid != os.getpid():
-            raise ClosedError(f"{self.name}: this handle belongs to the parent of a forked process; connect again here")
-        if self._released:
-            raise ClosedError(f"{self.name}: the lock was released; connect again")
-
-    def release(self) -> None:
-        if self.held:
-            self._released = True
-            self._table.free(self)
-
-    def __enter__(self) -> TableLock:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.release()
-
-
 class MemoryDirectory:
     """All files in this process's memory; `folder()` gives views of the same tree."""
 
@@ -213,10 +153,12 @@ class MemoryDirectory:
         start = "" if start == "/" else start
         with self._tree.mutex:
             names = [*self._tree.files, *self._tree.folders]
-        return sorted({name[len(start) :].partition("/")[0] for name in names if name.startswith(start) and name != start})
+        return sorted(
+            {name[len(start) :].partition("/")[0] for name in names if name.startswith(start) and name != start}
+        )
 
     def read(self, name: str) -> bytes:
-        return self._file(name).content().to_pybytes()
+        return bytes(self._file(name).content())
 
     def map(self, name: str) -> pa.Buffer:
         return self._file(name).content()

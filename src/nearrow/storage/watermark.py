@@ -1,7 +1,7 @@
 """Watermark: how does a reader process learn what the writer has made durable?
 
-Eight bytes in a shared mapping, stored by one aligned write: the low 48 bits are the value, the high 16 bits check it, so
-that damage reads as 0 = unknown. It is never fsynced on the write path, thus only a lower bound after a power loss.
+Eight bytes in a shared mapping, stored by one aligned write: the low 48 bits are the value, the high 16 bits check it,
+so that damage reads as 0 = unknown. It is never fsynced on the write path, thus only a lower bound after a power loss.
 """
 
 from __future__ import annotations
