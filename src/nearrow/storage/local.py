@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -170,9 +171,9 @@ def _make_folders(path: str) -> None:
     _make_folders(parent)
     try:
         os.mkdir(path)
-    except FileExistsError:
+    except FileExistsError as error:
         if not os.path.isdir(path):
-            raise
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from error
     _sync_folder(parent)
 
 

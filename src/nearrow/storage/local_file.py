@@ -16,6 +16,7 @@ if sys.platform == "darwin":
 
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
+_PARTS_MAX = 1000  # the OS takes IOV_MAX = 1024 at most
 
 
 def _sync_data(descriptor: int) -> None:
@@ -52,6 +53,8 @@ class LocalOutputFile:
 
     def write_parts(self, parts: Sequence[BytesLike]) -> int:
         self._check()
+        if len(parts) > _PARTS_MAX:
+            parts = (b"".join(parts),)
         total = sum(memoryview(part).nbytes for part in parts)
         if self._preallocate and self._size + total > self._allocated:
             self._extend(self._size + total)

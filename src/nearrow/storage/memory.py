@@ -11,7 +11,7 @@ from types import TracebackType
 
 import pyarrow as pa
 
-from nearrow.errors import AlreadyExistsError, ClosedError, InvalidArgumentError, NotFoundError
+from nearrow.errors import AlreadyExistsError, ClosedError, InvalidArgumentError, NotFoundError, StorageError
 from nearrow.storage.directory import BytesLike, Lock, Watermark, checked_name, parent_of, publish_file
 from nearrow.storage.lock_table import LockTable
 from nearrow.storage.watermark import VALUE_MAX
@@ -197,7 +197,7 @@ class MemoryDirectory:
         with self._tree.mutex:
             while full:
                 if full in self._tree.files:
-                    raise AlreadyExistsError(f"{name}: a file lies where the folder should be")
+                    raise StorageError(f"{name}: a file lies where the folder should be; move it away")
                 self._tree.folders.add(full)
                 full = parent_of(full)
 

@@ -14,7 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pytest
 
-from nearrow.errors import AlreadyExistsError, ClosedError, InvalidArgumentError, LockedError, NotFoundError
+from nearrow.errors import (
+    AlreadyExistsError,
+    ClosedError,
+    InvalidArgumentError,
+    LockedError,
+    NotFoundError,
+    StorageError,
+)
 from nearrow.storage.directory import Directory
 from nearrow.storage.watermark import VALUE_MAX
 
@@ -132,6 +139,12 @@ class DirectorySuite:
         directory.remove_folder("one")
         directory.remove_folder("one")
         assert directory.list() == []
+
+    def test_folder_cannot_lie_where_a_file_is(self, directory: Directory) -> None:
+        write(directory, "a", b"a")
+        for name in ("a", "a/b"):
+            with pytest.raises(StorageError):
+                directory.make_folder(name)
 
     def test_file_needs_its_folder(self, directory: Directory) -> None:
         with pytest.raises(NotFoundError):

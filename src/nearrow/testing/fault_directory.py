@@ -17,7 +17,7 @@ from random import Random
 
 import pyarrow as pa
 
-from nearrow.errors import AlreadyExistsError, NotFoundError
+from nearrow.errors import AlreadyExistsError, NotFoundError, StorageError
 from nearrow.storage.directory import BytesLike, Lock, Watermark, checked_name, parent_of, publish_file
 from nearrow.testing.fault_disk import OPERATION_KINDS, Disk, FaultOutputFile, FaultWatermark, Operation, PowerCut
 from nearrow.testing.fault_image import FileImage, FolderImage
@@ -132,7 +132,7 @@ class FaultDirectory:
         with self._disk.mutex:
             node = self._disk.find(full)
             if isinstance(node, FileImage):
-                raise AlreadyExistsError(f"{name}: a file lies where the folder should be")
+                raise StorageError(f"{name}: a file lies where the folder should be; move it away")
             if node is None:
                 above = parent_of(full)
                 if above:
