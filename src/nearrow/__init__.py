@@ -1,1 +1,58 @@
-"""Nearrow: an embedded, Arrow-native vector database."""
+"""Nearrow: which rows are near?
+
+An embedded, Arrow-native vector database: open a directory, add rows, search.
+
+    import nearrow
+
+    with nearrow.connect("./library") as db:
+        docs = db.get_or_create_collection("docs", dimension=384, text_fields=["text"])
+        docs.upsert(ids=["a", "b"], vectors=vectors, texts=texts, metadata=[{"year": 1999}, {"year": 2024}])
+        for hit in docs.search(query, k=10):
+            print(hit.id, hit.distance, hit["text"])
+"""
+
+from nearrow.collection import Collection
+from nearrow.database import Database, connect
+from nearrow.errors import (
+    AlreadyExistsError,
+    ClosedError,
+    CorruptionError,
+    DimensionMismatchError,
+    FilterError,
+    IncompatibleFormatError,
+    InvalidArgumentError,
+    LockedError,
+    NearrowError,
+    NotFoundError,
+    ReadOnlyError,
+    SchemaError,
+    StorageError,
+)
+from nearrow.hits import Hit, Hits
+from nearrow.index.hnsw import HnswIndex
+from nearrow.schema import CollectionConfig
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlreadyExistsError",
+    "ClosedError",
+    "Collection",
+    "CollectionConfig",
+    "CorruptionError",
+    "Database",
+    "DimensionMismatchError",
+    "FilterError",
+    "Hit",
+    "Hits",
+    "HnswIndex",
+    "IncompatibleFormatError",
+    "InvalidArgumentError",
+    "LockedError",
+    "NearrowError",
+    "NotFoundError",
+    "ReadOnlyError",
+    "SchemaError",
+    "StorageError",
+    "connect",
+]

@@ -18,6 +18,7 @@ from nearrow.schema.config import (
     validate_name,
 )
 from nearrow.schema.evolve import base_schema, conform, evolve
+from nearrow.schema.id_arguments import canonical_id_array
 from nearrow.schema.identity import duplicate_positions, last_of_each
 from nearrow.schema.rows import Rows, batches
 
@@ -29,6 +30,7 @@ __all__ = [
     "TextSettings",
     "base_schema",
     "batches",
+    "canonical_id_array",
     "conform",
     "duplicate_positions",
     "evolve",

@@ -1,0 +1,184 @@
+"""Database: which collections lie in a directory?"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+from nearrow.collection import Collection
+from nearrow.errors import AlreadyExistsError, ClosedError, LockedError, NotFoundError, ReadOnlyError
+from nearrow.schema import CollectionConfig, nearest_name, validate_name
+from nearrow.storage.directory import Directory
+from nearrow.storage.local import LocalDirectory
+from nearrow.storage.manifest import load_newest
+from nearrow.storage.memory import MemoryDirectory
+from nearrow.write.follower import Follower
+from nearrow.write.open import create, open_writer
+
+CATALOG_LOCK = "CATALOG"
+COLLECTIONS = "collections"
+DROPPED = "DROPPED"
+MEMORY = ":memory:"
+
+
+def connect(path: str | os.PathLike[str], *, read_only: bool = False) -> Database:
+    """Open a directory of collections; it is made if it is missing. ":memory:" keeps nothing.
+
+    read_only: any number of processes may read beside the one that writes; they see what is durable (`refresh()`).
+    Raises NotFoundError if there is nothing to read, StorageError if the directory cannot be used.
+    """
+    if os.fspath(path) == MEMORY:
+        return Database(MemoryDirectory(), MEMORY, read_only=read_only)
+    directory = LocalDirectory(path, read_only=read_only)
+    return Database(directory, str(directory.path), read_only=read_only)
+
+
+class Database:
+    """A directory of collections. A context manager: leaving it closes it and its collections."""
+
+    def __init__(self, directory: Directory, path: str, *, read_only: bool = False) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._directory = directory
+        self._open: dict[str, Collection] = {}
+        self._folders: dict[str, str] = {}  # name → folder
+        self._mutex = threading.RLock()
+        self._closed = False
+        _open_databases.add(self)
+
+    def create_collection(self, name: str, dimension: int, **settings: Any) -> Collection:
+        """Make a collection and open it. Settings: metric, text_fields, m, ef_construction, ml, durability, dtype, …
+
+        Raises AlreadyExistsError if the name is taken, InvalidArgumentError for a setting out of its domain.
+        """
+        config = CollectionConfig(name, dimension, **settings)
+        self._check_writable()
+        with self._mutex, self._catalog_lock():
+            if name in self._find_folders():
+                raise AlreadyExistsError(f"collection {name!r} exists; open it with collection({name!r})")
+            folder = f"{COLLECTIONS}/{uuid4().hex}"
+            self._directory.make_folder(folder)
+            create(self._directory.folder(folder), config)
+            self._folders[name] = folder
+            return self.collection(name)
+
+    def collection(self, name: str) -> Collection:
+        """Open a collection. Raises NotFoundError, or LockedError at once if another process writes to it."""
+        validate_name(name)
+        with self._mutex:
+            self._check_open()
+            if name in self._open:
+                return self._open[name]
+            folder = self._folders.get(name) or self._find_folders().get(name)
+            if folder is None:
+                raise NotFoundError(f"no collection {name!r}{nearest_name(name, self._folders)}")
+            directory = self._directory.folder(folder)
+            store = Follower(directory) if self.read_only else open_writer(directory)
+            self._open[name] = Collection(store, self._forget)
+            return self._open[name]
+
+    def get_or_create_collection(self, name: str, dimension: int, **settings: Any) -> Collection:
+        """Open the collection, or make it. An existing one keeps the settings that it was created with."""
+        with self._mutex:
+            if name in self._find_folders():
+                return self.collection(name)
+            try:
+                return self.create_collection(name, dimension, **settings)
+            except AlreadyExistsError:  # another process was faster
+                return self.collection(name)
+
+    def collections(self) -> list[str]:
+        """The names of the collections, sorted."""
+        with self._mutex:
+            self._check_open()
+            return sorted(self._find_folders())
+
+    def drop_collection(self, name: str) -> None:
+        """Delete a collection and its files. Raises NotFoundError, or LockedError if another process has it open."""
+        self._check_writable()
+        validate_name(name)
+        with self._mutex, self._catalog_lock():
+            folder = self._find_folders().get(name)
+            if folder is None:
+                raise NotFoundError(f"no collection {name!r}{nearest_name(name, self._folders)}")
+            if name in self._open:
+                self._open[name].close(wait=False)
+            with self._directory.folder(folder).lock("LOCK", exclusive=True):
+                self._directory.publish(f"{folder}/{DROPPED}", b"")
+            self._directory.remove_folder(folder)
+            self._directory.sync_folder(COLLECTIONS)
+            self._folders.pop(name, None)
+
+    def close(self) -> None:
+        """Close every collection. Idempotent."""
+        with self._mutex:
+            if self._closed:
+                return
+            self._closed = True
+            for collection in list(self._open.values()):
+                collection.close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Database {self.path!r}{' read-only' if self.read_only else ''}>"
+
+    # ---- inside
+
+    def _find_folders(self) -> dict[str, str]:
+        """Name → folder of every collection, as it is on disk now; names never change, so known ones are not read again."""
+        known = {folder: name for name, folder in self._folders.items()}
+        self._folders = {}
+        for entry in self._directory.list(COLLECTIONS):
+            folder = f"{COLLECTIONS}/{entry}"
+            if self._directory.exists(f"{folder}/{DROPPED}"):
+                continue
+            name = known.get(folder)
+            if name is None:
+                manifest = load_newest(self._directory.folder(folder))
+                if manifest is None:  # its creation did not end
+                    continue
+                name = str(manifest.config["name"])
+            self._folders[name] = folder
+        return self._folders
+
+    def _catalog_lock(self) -> Any:
+        return self._directory.lock(CATALOG_LOCK, exclusive=True)
+
+    def _forget(self, collection: Collection) -> None:
+        with self._mutex:
+            self._open.pop(collection.name, None)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the database is closed; connect() again")
+
+    def _check_writable(self) -> None:
+        self._check_open()
+        if self.read_only:
+            raise ReadOnlyError("the database was opened with read_only=True; open it without to write")
+
+
+_open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """What was written with durability "batched" or "off" reaches the disk when the interpreter ends in order."""
+    for database in list(_open_databases):
+        for collection in list(database._open.values()):
+            collection.close(wait=False)
+
+
+__all__ = ["Database", "LockedError", "connect"]

@@ -1,0 +1,306 @@
+"""Core: when is a change durable, and when does it become visible?
+
+Order of every write: resolve under the mutex → append to the log → apply to the state → (fsync) → publish the view →
+return. Threads that wait for an fsync share it: whoever syncs first covers every record appended before. A view is
+published only when its last record is durable (at once when the durability is not "full"). After a failed append or
+fsync nothing is acknowledged and every later write is refused: reopening recovers the valid prefix.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from uuid import uuid4
+
+import pyarrow as pa
+
+from nearrow.errors import ClosedError, NearrowError, StorageError
+from nearrow.schema import CollectionConfig
+from nearrow.segment.format import segment_folder
+from nearrow.segment.part import SegmentPart
+from nearrow.segment.view import View
+from nearrow.segment.writer import write_dead
+from nearrow.storage import gc
+from nearrow.storage.directory import Directory
+from nearrow.storage.log_reader import LogEnd
+from nearrow.storage.log_writer import LogWriter
+from nearrow.storage.manifest import Manifest, SegmentEntry
+from nearrow.storage.manifest import commit as commit_manifest
+from nearrow.write.manifest_schema import encode_schema, id_type
+from nearrow.write.record import Change, encode
+from nearrow.write.state import FrozenMemtable, State
+
+logger = logging.getLogger(__name__)
+
+Resolve = Callable[[State], tuple[Change, pa.Schema] | None]
+"""Turns a request into a change against the state of that moment; None when there is nothing to do."""
+
+
+class Core:
+    """The write path below the public verbs. Thread-safe; one per open collection."""
+
+    def __init__(
+        self, directory: Directory, config: CollectionConfig, manifest: Manifest, state: State, log_end: LogEnd
+    ) -> None:
+        self.directory = directory
+        self.config = config
+        self.manifest = manifest
+        self.state = state
+        self.mutex = threading.RLock()
+        self.idle = threading.Condition(self.mutex)
+        self.view: View = state.view()
+        self.changed = threading.Condition(threading.Lock())
+        self.on_publish: Callable[[], None] = lambda: None
+        self._in_progress: set[str] = set()
+        self._reserved: dict[object, int] = {}
+        self._sync_lock = threading.Lock()
+        self._pending: deque[tuple[int, View]] = deque()
+        self._log_end = log_end
+        self._log: LogWriter | None = None
+        self._log_schema: pa.Schema | None = None
+        self._failure: BaseException | None = None
+        self._closed = False
+
+    # ---- changes
+
+    def write(self, resolve: Resolve) -> Change | None:
+        """Make one atomic change durable and visible; returns it."""
+        with self.mutex:
+            self.check_writable()
+            resolved = resolve(self.state)
+            if resolved is None:
+                return None
+            change, schema = resolved
+            lsn = self._append(change, schema)
+            self.state.apply(change, lsn, schema)
+            view = self.state.view()
+            self._pending.append((lsn, view))
+        if self.config.durability == "full":
+            self.sync(lsn)
+        else:
+            self._publish(lsn)
+        return change
+
+    def _append(self, change: Change, schema: pa.Schema) -> int:
+        log = self.open_log()
+        new_schema = schema if change.puts and self._log_schema is not schema else None
+        if new_schema is not None and self._log_schema is not None and new_schema.equals(self._log_schema):
+            new_schema = None
+        with self._poisoning():
+            lsn = log.append(encode(change, new_schema))
+        if new_schema is not None:
+            self._log_schema = schema
+        return lsn
+
+    def open_log(self) -> LogWriter:
+        """The log of this writer's epoch, begun at its first write."""
+        if self._log is None:
+            with self._poisoning():
+                epoch = max(self.manifest.epoch, self._log_end.epoch) + 1
+                self._log = LogWriter.resume(self.directory, self._log_end, epoch)
+            self._log_schema = None
+        return self._log
+
+    def sync(self, lsn: int | None = None) -> None:
+        """Return when every record up to `lsn` (default: all) is durable and visible."""
+        log = self._log
+        if log is None:
+            return
+        target = log.last_lsn if lsn is None else lsn
+        with self._sync_lock:
+            log = self._log or log  # rotated meanwhile: the new log counts on from the old one, all of which is durable
+            if log.durable_lsn < target:
+                self.check_writable()
+                with self._poisoning():
+                    log.sync(target)
+            self._publish(log.durable_lsn)
+
+    def _publish(self, lsn: int) -> None:
+        view: View | None = None
+        with self.changed:
+            while self._pending and self._pending[0][0] <= lsn:
+                view = self._pending.popleft()[1]
+            if view is not None:
+                self.view = view
+                self.changed.notify_all()
+        if view is not None:
+            self.on_publish()
+
+    # ---- memtable and manifest
+
+    def freeze(self) -> FrozenMemtable | None:
+        """End the active memtable and its log, durably; None when it is empty. REQUIRES: mutex held."""
+        if self.state.active.rows == 0:
+            return None
+        self.sync()
+        log = self.open_log()
+        with self._poisoning(), self._sync_lock:
+            self._log = log.rotate()
+        self._log_schema = None
+        return self.state.freeze(self._log.seq)
+
+    def commit_segments(
+        self,
+        gone: Sequence[str],
+        came: Sequence[SegmentPart],
+        *,
+        sealed: FrozenMemtable | None = None,
+        schema: pa.Schema | None = None,
+    ) -> None:
+        """Swap segments in one manifest commit (rule 1), then retire what nobody needs. REQUIRES: mutex held.
+
+        The dead rows written with it include every change up to now, so the log is made durable first: a manifest
+        never shows half of a record whose other half could still be lost.
+        """
+        self.check_writable()
+        self.sync()
+        state = self.state
+        state.replace_segments(gone, came)
+        if sealed is not None:
+            state.frozen.remove(sealed)
+        if schema is not None:
+            state.schema = schema
+        with self._poisoning():
+            entries = tuple(self._entry(part) for part in state.segments)
+            first_log, lsn = self.manifest.log_first_seq, self.manifest.lsn
+            if sealed is not None:
+                first_log, lsn = sealed.next_log, sealed.last_lsn
+            previous = self.manifest
+            self.manifest = commit_manifest(
+                self.directory,
+                replace(
+                    previous,
+                    number=previous.number + 1,
+                    schema=encode_schema(state.schema),
+                    id_type=id_type(state.schema),
+                    epoch=self._log.epoch if self._log is not None else previous.epoch,
+                    previous_digest=previous.digest,
+                    created_at=time.time_ns() // 1000,
+                    next_row=state.next_row,
+                    segments=entries,
+                    log_first_seq=first_log,
+                    lsn=lsn,
+                ),
+            )
+            self._pending.clear()
+            with self.changed:
+                self.view = state.view()
+                self.changed.notify_all()
+        self.on_publish()
+        self.retire_files(previous)
+
+    def retire_files(self, previous: Manifest) -> None:
+        """Unlink what neither of the two newest manifests names. A failure costs space only: the next commit retries."""
+        try:
+            gc.retire(self.directory, gc.referenced_names(previous, self.manifest) | self._in_progress)
+        except StorageError as error:
+            logger.warning("could not retire old files of %s: %s", self.config.name, error)
+
+    @contextmanager
+    def new_segment_id(self) -> Iterator[str]:
+        """The id of a segment being written: its folder is kept from retirement, and removed if an error comes."""
+        segment_id = uuid4().hex
+        folder = segment_folder(segment_id)
+        with self.protect(folder):
+            try:
+                yield segment_id
+            except BaseException:
+                if not any(part.id == segment_id for part in self.state.segments):
+                    self.directory.remove_folder(folder)
+                raise
+
+    @contextmanager
+    def reserving(self) -> Iterator[Callable[[int], int]]:
+        """A function that reserves row numbers for rows that become visible later, all at once.
+
+        Until then `stable_row` stays at the first of them: a follower of the row numbers, as the text index is one,
+        may only count on rows below it.
+        """
+        token = object()
+
+        def reserve(rows: int) -> int:
+            with self.mutex:
+                first = self.state.next_row
+                self._reserved.setdefault(token, first)
+                self.state.next_row += rows
+                return first
+
+        try:
+            yield reserve
+        finally:
+            with self.mutex:
+                self._reserved.pop(token, None)
+
+    @property
+    def stable_row(self) -> int:
+        """Every row that will ever have a number below this is visible now, or dead."""
+        with self.mutex:
+            return min(self._reserved.values(), default=self.state.next_row)
+
+    @contextmanager
+    def protect(self, folder: str) -> Iterator[None]:
+        """Files that no manifest names yet stay in this folder."""
+        with self.mutex:
+            self._in_progress.add(folder)
+        try:
+            yield
+        finally:
+            with self.mutex:
+                self._in_progress.discard(folder)
+
+    def _entry(self, part: SegmentPart) -> SegmentEntry:
+        entry = part.segment.entry
+        if part.dead.count == (entry.dead.count if entry.dead else 0):
+            return entry
+        entry = write_dead(self.directory, entry, self.manifest.number + 1, part.dead)
+        part.segment.entry = entry
+        return entry
+
+    # ---- life
+
+    @contextmanager
+    def _poisoning(self) -> Iterator[None]:
+        """After a failure inside, what is on disk is unknown: refuse every later write (rule 4)."""
+        try:
+            yield
+        except BaseException as error:
+            self._failure = self._failure or error
+            raise
+
+    def check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the collection is closed; open it again with connect(...).collection(...)")
+
+    def check_writable(self) -> None:
+        self.check_open()
+        if self._failure is not None:
+            raise StorageError(
+                f"an earlier write failed ({self._failure}); what reached the disk is unknown. "
+                "Close the collection and open it again: acknowledged rows are safe"
+            ) from self._failure
+
+    @property
+    def failed(self) -> bool:
+        return self._failure is not None
+
+    def close(self) -> None:
+        """Make what was written durable, and stop. Idempotent."""
+        with self.mutex:
+            if self._closed:
+                return
+            try:
+                if self._failure is None:
+                    self.sync()
+            finally:
+                self._closed = True
+                if self._log is not None:
+                    try:
+                        self._log.close()
+                    except NearrowError:
+                        if self._failure is None:
+                            raise

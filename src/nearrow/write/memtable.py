@@ -1,0 +1,217 @@
+"""Memtable: which rows are durable in the log but not yet in a segment?
+
+It only ever grows; rows die by leaving its `alive` bitmap. Views share its arrays and see the first n rows, so that
+publishing a view copies a bitmap and a few references. Small batches are joined as in a binary counter, so a row is
+copied O(log n) times however it arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from itertools import count as counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nearrow.index.hnsw import Graph, Vectors
+from nearrow.segment.rows import Bits, Positions, batch_starts, fill_columns, only_alive, take_rows
+from nearrow.segment.view import ROW, present_columns
+from nearrow.write.record import Change, Put, RowNumbers
+
+_numbers = counter()
+
+
+class Memtable:
+    """Rows of the log since the last seal. Written by one thread at a time; read through `part()`."""
+
+    def __init__(self, dimension: int, dtype: str) -> None:
+        self.number = next(_numbers)
+        self.bytes = 0
+        self._dimension = dimension
+        self._dtype = np.dtype(dtype)
+        self._runs: list[pa.RecordBatch] = []
+        self._run_vectors: list[npt.NDArray[Any]] = []
+        self._row_numbers = np.empty(64, np.uint64)
+        self._alive = np.zeros(8, np.uint8)
+        self._positions: dict[str | int, int] = {}
+        self.rows = 0
+        self.alive_count = 0
+        self._part: MemtablePart | None = None
+
+    def apply(self, change: Change) -> None:
+        """Add the rows that came, then kill the dead that lie here: a transaction may kill what it brought."""
+        for put in change.puts:
+            self._add(put)
+        if len(change.dead):
+            self.kill(self.locate(change.dead))
+
+    def _add(self, put: Put) -> None:
+        first, rows = self.rows, put.batch.num_rows
+        self.rows += rows
+        if self.rows > len(self._row_numbers):
+            size = max(self.rows, 2 * len(self._row_numbers))
+            self._row_numbers = np.concatenate([self._row_numbers[:first], np.empty(size - first, np.uint64)])
+            self._alive = np.concatenate([self._alive, np.zeros(-(-size // 8) - len(self._alive), np.uint8)])
+        self._row_numbers[first : self.rows] = np.arange(put.first_row, put.first_row + rows, dtype=np.uint64)
+        set_bits(self._alive, first, self.rows)
+        self.alive_count += rows
+        for position, identifier in enumerate(put.batch.column("id").to_pylist(), first):
+            self._positions[identifier] = position
+        self.bytes += put.batch.nbytes
+        row_column = pa.array(self._row_numbers[first : self.rows])
+        schema = put.batch.schema.insert(0, pa.field(ROW, pa.uint64()))
+        self._push(pa.RecordBatch.from_arrays([row_column, *put.batch.columns], schema=schema))
+        self._part = None
+
+    def _push(self, run: pa.RecordBatch) -> None:
+        """Keep runs of falling size: join equals, so n rows lie in O(log n) runs."""
+        joined = [run]
+        rows = run.num_rows
+        while self._runs and self._runs[-1].num_rows <= rows and rows < 65536:
+            joined.insert(0, self._runs.pop())
+            rows += joined[0].num_rows
+        if len(joined) > 1:
+            schema = joined[-1].schema
+            table = pa.concat_tables([fill_columns(pa.Table.from_batches([batch]), schema) for batch in joined])
+            run = table.combine_chunks().to_batches()[0]
+        self._runs.append(run)
+
+    def find_latest(self, identifier: str | int) -> int | None:
+        """Position of the id's newest version, alive or not."""
+        return self._positions.get(identifier)
+
+    def find(self, ids: Sequence[str | int]) -> Positions:
+        """Position of each id's alive row, or -1."""
+        get = self._positions.get
+        positions = np.fromiter((get(identifier, -1) for identifier in ids), np.int64, len(ids))
+        return self.only_alive(positions)
+
+    def only_alive(self, positions: Positions) -> Positions:
+        """`positions` with -1 where the row has died."""
+        return only_alive(positions, self._alive)
+
+    def locate(self, row_numbers: RowNumbers) -> Positions:
+        return locate_sorted(self._row_numbers[: self.rows], row_numbers)
+
+    def row_numbers_at(self, positions: Positions) -> RowNumbers:
+        return self._row_numbers[positions]
+
+    def kill(self, positions: Positions) -> int:
+        """Mark rows dead; those already dead (or -1) are ignored. Returns how many died."""
+        positions = only_alive(positions, self._alive)
+        positions = np.unique(positions[positions >= 0])
+        if len(positions) == 0:
+            return 0
+        np.bitwise_and.at(self._alive, positions >> 3, ~(np.uint8(1) << (positions & 7).astype(np.uint8)))
+        self.alive_count -= len(positions)
+        self._part = None
+        return len(positions)
+
+    def part(self) -> MemtablePart:
+        """The rows as they are now, for a view."""
+        if self._part is None:
+            alive = None if self.alive_count == self.rows else self._alive[: -(-self.rows // 8)].copy()
+            self._part = MemtablePart(self, tuple(self._runs), self.rows, alive, self.alive_count, self._row_numbers)
+        return self._part
+
+
+class MemtablePart:
+    """A memtable as one view sees it: its first `rows` rows. Scanned exactly; no graph."""
+
+    graph: Graph | None = None
+
+    def __init__(
+        self,
+        memtable: Memtable,
+        runs: tuple[pa.RecordBatch, ...],
+        rows: int,
+        alive: Bits | None,
+        alive_count: int,
+        row_numbers: RowNumbers,
+    ) -> None:
+        self._memtable = memtable
+        self.batches: Sequence[pa.RecordBatch] = runs
+        self.rows = rows
+        self.alive = alive
+        self.alive_count = alive_count
+        self.row_numbers = row_numbers[:rows]
+        self._starts: Positions | None = None
+        self._vectors: Vectors | None = None
+
+    @property
+    def key(self) -> Hashable:
+        return ("memtable", self._memtable.number, self.rows)
+
+    @property
+    def starts(self) -> Positions:
+        if self._starts is None:
+            self._starts = batch_starts(self.batches)
+        return self._starts
+
+    @property
+    def vectors(self) -> Vectors:
+        if self._vectors is None:
+            self._vectors = Vectors(pa.chunked_array([batch.column("vector") for batch in self.batches]))
+        return self._vectors
+
+    def find(self, ids: pa.Array) -> Positions:
+        wanted = ids.to_pylist()
+        latest = self._memtable.find_latest
+        positions = np.full(len(wanted), -1, np.int64)
+        later = []
+        for index, identifier in enumerate(wanted):
+            position = latest(identifier)
+            if position is None:
+                continue
+            if position < self.rows:
+                positions[index] = position
+            else:
+                later.append(index)
+        if later:  # a newer version came after this view: look for the one that the view sees
+            all_ids = pa.chunked_array([batch.column("id") for batch in self.batches]).to_pylist()
+            places = {identifier: position for position, identifier in enumerate(all_ids)}
+            for index in later:
+                positions[index] = places.get(wanted[index], -1)
+        return only_alive(positions, self.alive)
+
+    def locate(self, row_numbers: RowNumbers) -> Positions:
+        return locate_sorted(self.row_numbers, row_numbers)
+
+    def row_numbers_at(self, positions: Positions) -> RowNumbers:
+        return self.row_numbers[positions]
+
+    def ids_at(self, positions: Positions) -> npt.NDArray[Any]:
+        return np.asarray(self.take(positions, ["id"]).column("id").to_pylist(), dtype=object)
+
+    def take(self, positions: Positions, columns: Sequence[str]) -> pa.Table:
+        schema = self.batches[-1].schema
+        columns = [ROW, *present_columns(schema, columns)]
+        if any(batch.schema is not schema and not batch.schema.equals(schema) for batch in self.batches):
+            table = pa.concat_tables([fill_columns(pa.Table.from_batches([b]), schema) for b in self.batches])
+            return take_rows([table.combine_chunks().to_batches()[0]], np.array([0, self.rows]), positions, columns)
+        return take_rows(self.batches, self.starts, positions, columns)
+
+    def zone(self, column: str) -> tuple[Any, Any, int] | None:
+        return None
+
+
+def set_bits(bits: Bits, first: int, last: int) -> None:
+    """Set bits first .. last - 1 in place."""
+    for position in range(first, min(last, -(-first // 8) * 8)):
+        bits[position >> 3] |= np.uint8(1 << (position & 7))
+    whole = -(-first // 8)
+    if last > whole * 8:
+        bits[whole : last // 8] = 0xFF
+        for position in range(max(last // 8, whole) * 8, last):
+            bits[position >> 3] |= np.uint8(1 << (position & 7))
+
+
+def locate_sorted(row_numbers: RowNumbers, wanted: RowNumbers) -> Positions:
+    """Position of each wanted number in the ascending `row_numbers`, or -1."""
+    if len(row_numbers) == 0:
+        return np.full(len(wanted), -1, np.int64)
+    places = np.searchsorted(row_numbers, wanted)
+    places = np.minimum(places, len(row_numbers) - 1)
+    return np.where(row_numbers[places] == wanted, places, -1).astype(np.int64)

@@ -1,0 +1,177 @@
+"""Writer: which verbs change a collection?
+
+Few rows go through log and memtable; many become a segment directly. Each call is one atomic unit. Thread-safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+
+import pyarrow as pa
+
+from nearrow.schema import Rows, last_of_each
+from nearrow.segment.view import View
+from nearrow.storage.manifest import Manifest
+from nearrow.write.background import Background, cpu_threads
+from nearrow.write.bulk import Advance, bulk_write, check_unique
+from nearrow.write.core import Core
+from nearrow.write.merge import Progress, merge_all
+from nearrow.write.record import Change
+from nearrow.write.resolver import Operation, Resolver
+from nearrow.write.seal import seal_oldest
+from nearrow.write.state import State
+
+FROZEN_MAX = 3
+"""More full memtables than this wait for their segment: writes wait too, so that memory stays bounded."""
+
+
+class Writer:
+    """The one writer of a collection."""
+
+    def __init__(self, core: Core, background: Background, release: Callable[[], None]) -> None:
+        """`release` gives the collection's lock back."""
+        self.core = core
+        self.background = background
+        self.config = core.config
+        self._release = release
+
+    @property
+    def view(self) -> View:
+        return self.core.view
+
+    def refresh(self) -> None:
+        """The writer's view is always the newest."""
+        self.check_open()
+
+    def check_open(self) -> None:
+        self.core.check_open()
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.core.manifest
+
+    @property
+    def state(self) -> State:
+        return self.core.state
+
+    def put(self, rows: Rows, *, refuse_existing: bool, advance: Advance) -> int:
+        """Add or upsert. Returns how many rows were written."""
+        head: list[pa.RecordBatch] = []
+        batches = iter(rows)
+        for batch in batches:
+            head.append(batch)
+            if self._is_bulk(head):
+                result = bulk_write(
+                    self.core,
+                    _last_of_each_batch(chain(head, batches), refuse_existing),
+                    rows.schema,
+                    refuse_existing=refuse_existing,
+                    advance=advance,
+                )
+                self.background.wake()
+                return result.rows
+        count = self.apply([lambda resolver: put_into(resolver, head, rows.schema, refuse_existing)])
+        advance(count)
+        return count
+
+    def _is_bulk(self, batches: Sequence[pa.RecordBatch]) -> bool:
+        config = self.core.config
+        rows = sum(batch.num_rows for batch in batches)
+        return rows > config.memtable_rows or sum(batch.nbytes for batch in batches) > config.memtable_bytes
+
+    def update(self, rows: Rows) -> int:
+        """Change some columns of rows that exist. Returns how many."""
+        given = list(rows)
+        return self.apply([lambda resolver: update_into(resolver, given, rows.schema)])
+
+    def delete(self, ids: pa.Array) -> int:
+        """Delete rows by id. Returns how many went."""
+        return self.apply([lambda resolver: resolver.delete(ids)])
+
+    def apply(self, operations: Sequence[Operation]) -> int:
+        """All operations as one atomic change. Returns how many rows they concerned."""
+        concerned = 0
+
+        def resolve(state: State) -> tuple[Change, pa.Schema] | None:
+            nonlocal concerned
+            resolver = Resolver(state)
+            concerned = sum(operation(resolver) for operation in operations)
+            change = resolver.change()
+            return None if change is None else (change, resolver.schema)
+
+        self.core.check_writable()
+        self.core.write(resolve)
+        if self.config.durability == "batched":
+            self.background.wake_sync()
+        self._seal_if_full()
+        return concerned
+
+    def _seal_if_full(self) -> None:
+        core = self.core
+        active = core.state.active
+        if active.rows < core.config.memtable_rows and active.bytes < core.config.memtable_bytes:
+            return
+        with core.mutex:
+            if core.state.active is active:
+                core.freeze()
+        self.background.wake()
+        with core.mutex:
+            while len(core.state.frozen) > FROZEN_MAX and self.background.healthy:
+                core.idle.wait(1.0)
+
+    def flush(self) -> None:
+        """Every row is in a segment when this returns; the log is empty."""
+        core = self.core
+        with core.mutex:
+            core.check_writable()
+            core.freeze()
+        while seal_oldest(core):
+            pass
+        self.background.wake()
+
+    def compact(self, progress: Progress) -> None:
+        """Merge everything into one segment without dead rows, with its graph."""
+        self.flush()
+        with self.background.paused():
+            merge_all(self.core, threads=cpu_threads(), cancelled=self.background.stopping, progress=progress)
+
+    def wait(self, progress: Progress) -> None:
+        """Return when no background work is left; raises what it failed with."""
+        self.background.wait(progress)
+
+    def close(self, *, wait: bool) -> None:
+        """Make everything durable and stop. wait=False leaves unfinished graphs to the next open."""
+        try:
+            self.background.stop(finish=wait)
+            self.core.close()
+        finally:
+            self._release()
+
+
+def put_into(resolver: Resolver, batches: Sequence[pa.RecordBatch], schema: pa.Schema, refuse_existing: bool) -> int:
+    """Batches as one put: repeated ids among them are refused, or the last one wins."""
+    if not batches:
+        return 0
+    rows = batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+    return resolver.put(unique_rows(rows, refuse_existing), schema, refuse_existing=refuse_existing)
+
+
+def update_into(resolver: Resolver, batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> int:
+    return sum(resolver.update(unique_rows(batch, False), schema) for batch in batches)
+
+
+def unique_rows(batch: pa.RecordBatch, refuse_repeated: bool) -> pa.RecordBatch:
+    """The batch with every id once."""
+    if batch.num_rows <= 1:
+        return batch
+    if refuse_repeated:
+        check_unique(batch.column("id"))
+        return batch
+    last = last_of_each(batch.column("id"))
+    return batch if len(last) == batch.num_rows else batch.take(pa.array(last))
+
+
+def _last_of_each_batch(batches: Iterable[pa.RecordBatch], refuse_repeated: bool) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield unique_rows(batch, refuse_repeated)
