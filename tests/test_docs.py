@@ -74,3 +74,14 @@ def test_examples_on_the_page_run(page: Path, tmp_path: Path, monkeypatch: pytes
     namespace: dict[str, Any] = {"__name__": "__page__", "embed": embed}
     for block in found:
         run(block, page, namespace)
+
+
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+WRITTEN = [*PAGES, *PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "examples").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", sorted(set(WRITTEN)), ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing

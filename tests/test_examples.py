@@ -1,0 +1,27 @@
+"""Examples: does every script in examples/ run from start to end?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+NEEDS_ALL_DATA = {"cut_demo_data.py"}
+SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name not in NEEDS_ALL_DATA)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_example_runs(script: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_every_script_is_listed_in_the_readme() -> None:
+    listed = (EXAMPLES / "README.md").read_text()
+    assert all(f"`{path.name}`" in listed for path in EXAMPLES.glob("*.py"))
