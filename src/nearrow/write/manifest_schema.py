@@ -24,5 +24,5 @@ def decode_schema(text: str) -> pa.Schema:
 
 def id_type(schema: pa.Schema) -> str | None:
     """ "string" or "int64"; None before the first row."""
-    type = schema.field("id").type
-    return None if pa.types.is_null(type) else str(type)
+    found = schema.field("id").type
+    return None if pa.types.is_null(found) else str(found)

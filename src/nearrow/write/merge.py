@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -96,7 +97,7 @@ def _write_merged(core: Core, segment_id: str, old: Sequence[SegmentPart], schem
 
 def _merged_batches(old: Sequence[SegmentPart], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     ordered = sorted(old, key=lambda part: part.segment.entry.min_row)
-    apart = all(a.segment.entry.max_row < b.segment.entry.min_row for a, b in zip(ordered, ordered[1:], strict=False))
+    apart = all(a.segment.entry.max_row < b.segment.entry.min_row for a, b in pairwise(ordered))
     if apart:
         for part in ordered:
             yield from alive_batches(part, schema)
