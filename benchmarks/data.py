@@ -1,8 +1,9 @@
 """Data: which vectors, queries and exact answers does a benchmark use?
 
-Every set is base [n, d] float32, queries [1000, d] float32 and `truth`: the exact nearest 100 rows of each query with their
-distances (l2: squared; cosine: 1 - cosine; dot: minus the product), by blocked matrix products in float32 and a float64 finish.
-They are made once and kept under NEARROW_BENCH_CACHE (default ~/.cache/nearrow-bench) as .npy files, which every engine maps.
+Every set is base [n, d] float32, queries [1000, d] float32 and `truth`: the exact nearest 100 rows of each query with
+their distances (l2: squared; cosine: 1 - cosine; dot: minus the product), by blocked matrix products in float32 and a
+float64 finish. Made once and kept under NEARROW_BENCH_CACHE (default ~/.cache/nearrow-bench) as .npy files, which
+every engine maps.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def exact_nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows of each query (row numbers, distances), nearest first; `accept` is a boolean mask of rows.
 
-    Fewer than k rows: the rest is -1 and infinity. float32 products choose 2k candidates per block, float64 orders them.
+    Fewer than k rows: the rest is -1 and infinity. float32 products choose 2k candidates, float64 orders them.
     """
     depth = 2 * k
     unit = queries / np.linalg.norm(queries, axis=1, keepdims=True) if metric == "cosine" else queries

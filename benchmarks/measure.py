@@ -20,7 +20,7 @@ RECALLS = (0.90, 0.95, 0.99, 0.999)
 
 @dataclass(frozen=True)
 class Rate:
-    """Queries per second at a recall; `at_least`: the smallest beam already passes that recall, so the true rate is higher."""
+    """Queries per second at a recall; `at_least`: the smallest beam passes that recall, so the true rate is higher."""
 
     qps: float
     at_least: bool = False
@@ -48,7 +48,12 @@ def rate_at(points: Sequence[tuple[float, float]], recall: float) -> Rate | None
 
 
 def recall_by_distance(
-    found: Sequence[Sequence[int]], base: np.ndarray, queries: np.ndarray, truth_distances: np.ndarray, metric: str, k: int
+    found: Sequence[Sequence[int]],
+    base: np.ndarray,
+    queries: np.ndarray,
+    truth_distances: np.ndarray,
+    metric: str,
+    k: int,
 ) -> float:
     """Mean share of the k answers that are as near as the true k-th one, so that ties count whichever row is named.
 
@@ -72,7 +77,7 @@ def percentile_microseconds(seconds: np.ndarray, percent: float) -> float:
 
 
 def resident_bytes() -> dict[str, int]:
-    """This process's resident memory: `anonymous` is its own, `file` is mapped from files and can be dropped by the system."""
+    """This process's resident memory: `anonymous` is its own, `file` is mapped and can be dropped by the system."""
     status = Path("/proc/self/status").read_text()
     kilobytes = {name: int(value) for name, value in re.findall(r"^(Rss\w+):\s+(\d+) kB", status, re.MULTILINE)}
     return {"anonymous": kilobytes.get("RssAnon", 0) * 1024, "file": kilobytes.get("RssFile", 0) * 1024}
@@ -100,7 +105,8 @@ def machine() -> Mapping[str, Any]:
         caches[f"L{level} {kind.lower()}"] = (index / "size").read_text().strip()
     memory = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
     return {
-        "processor": f"{field.get('model name', platform.machine())} (family {field.get('cpu family')}, model {field.get('model')})",
+        "processor": field.get("model name", platform.machine()),
+        "family_model": f"{field.get('cpu family')}/{field.get('model')}",
         "cores": os.cpu_count(),
         "instructions": [flag for flag in wanted if flag in flags],
         "caches": caches,

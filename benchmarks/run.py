@@ -5,8 +5,8 @@
     python -m benchmarks.run --set wordnet --engines nearrow,hnswlib --stages search --again
     python -m benchmarks.run --quick                      # a smoke of the harness on a tiny set
 
-Then `python -m benchmarks.report` writes the tables and plots. Indexes and exact answers are kept outside the repository
-(NEARROW_BENCH_CACHE, default ~/.cache/nearrow-bench), figures under benchmarks/results.
+Then `python -m benchmarks.report` writes the tables and plots. Indexes and exact answers are kept outside the
+repository (NEARROW_BENCH_CACHE, default ~/.cache/nearrow-bench), figures under benchmarks/results.
 """
 
 from __future__ import annotations
@@ -34,18 +34,26 @@ STAGES = ("build", "search", "filter", "text")
 def arguments(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--setup", action="store_true", help="create .venv-bench and install the peers into it")
-    parser.add_argument("--set", default=",".join(name for name in SOURCES if name != "tiny"), help="data sets, comma-separated")
+    parser.add_argument(
+        "--set", default=",".join(name for name in SOURCES if name != "tiny"), help="data sets, comma-separated"
+    )
     parser.add_argument("--engines", default=",".join([*INDEXES, *DATABASES]), help="engines, comma-separated")
     parser.add_argument("--stages", default=",".join(STAGES))
     parser.add_argument("--threads", default="2,1", help="build threads; the index of the last one is searched")
-    parser.add_argument("--repeats", type=int, default=3, help="interleaved passes; the best counts, the median is kept")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="interleaved passes; the best counts, the median is kept"
+    )
     parser.add_argument("--again", action="store_true", help="repeat what has figures already")
     parser.add_argument("--python", help="the interpreter that has the peers (default: .venv-bench)")
     parser.add_argument("--core", type=int, default=1, help="the core that one-thread work is pinned to")
-    parser.add_argument("--budget", type=float, help="stop an incremental build after these seconds; the next run goes on with it")
+    parser.add_argument(
+        "--budget", type=float, help="stop an incremental build after these seconds; the next run goes on with it"
+    )
     parser.add_argument("--timeout", type=float, default=1200, help="seconds after which a step counts as not finished")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
-    parser.add_argument("--quick", action="store_true", help="tiny set, one repeat, results thrown away unless --results is given")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny set, one repeat, results thrown away unless --results is given"
+    )
     return parser.parse_args(given)
 
 

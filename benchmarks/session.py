@@ -17,7 +17,7 @@ from benchmarks.engines import entry
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class EngineFailed(Exception):
+class EngineError(Exception):
     """The engine's process died, ran out of time or raised; the message is what goes into the results."""
 
 
@@ -42,7 +42,7 @@ class Session:
             )  # fmt: skip
         try:
             self._answer(timeout)
-        except EngineFailed:
+        except EngineError:
             self.close()
             raise
 
@@ -52,7 +52,7 @@ class Session:
             self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError as error:
-            raise EngineFailed(self._death()) from error
+            raise EngineError(self._death()) from error
         return self._answer(timeout)
 
     def _answer(self, timeout: float) -> dict[str, Any]:
@@ -61,13 +61,15 @@ class Session:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             if not selector.select(timeout):
                 self.close()
-                raise EngineFailed(f"over {timeout / 60:.0f} minutes" if timeout >= 60 else f"over {timeout:.0f} seconds")
+                raise EngineError(
+                    f"over {timeout / 60:.0f} minutes" if timeout >= 60 else f"over {timeout:.0f} seconds"
+                )
         line = self.process.stdout.readline()
         if not line:
-            raise EngineFailed(self._death())
+            raise EngineError(self._death())
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise EngineFailed(answer["error"])
+            raise EngineError(answer["error"])
         return answer
 
     def _death(self) -> str:

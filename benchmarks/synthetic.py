@@ -1,8 +1,8 @@
 """Synthetic sets: what million-row and unequal-norm data can be made from a seed alone?
 
-Embeddings of real things fill few of their dimensions: they lie near curved sheets of 10–30 dimensions, in clumps of unequal
-size. `manifold` draws such data; its defaults were tuned until hnswlib (M=16, efConstruction=200) needed about the same beams as
-on sets of this size taken from real encoders (recall@10 0.90 / 0.95 / 0.99 at a beam of about 25 / 45 / 90 with one million rows).
+Embeddings of real things fill few of their dimensions: they lie near curved sheets of 10–30 dimensions, in clumps of
+unequal size. `manifold` draws such data; its defaults were tuned so that one million rows are about as hard for hnswlib
+(M=16, efConstruction=200) as the set of that size in the feasibility study (docs/benchmarks.md has the figures).
 Every block of rows has its own random stream, so any part of a set can be drawn again without the rest.
 """
 
@@ -41,8 +41,16 @@ def manifold(
 
 
 def _manifold_blocks(
-    rows: int, dimension: int, seed: int, stream: int, clusters: int, decay: float, intrinsic: int,
-    curvature: float, spread: float, noise: float,
+    rows: int,
+    dimension: int,
+    seed: int,
+    stream: int,
+    clusters: int,
+    decay: float,
+    intrinsic: int,
+    curvature: float,
+    spread: float,
+    noise: float,
 ) -> Iterator[tuple[int, np.ndarray]]:
     shape = np.random.default_rng([seed, 0])
     centres = shape.standard_normal((clusters, dimension)).astype(np.float32) * (spread / np.sqrt(dimension))
@@ -65,6 +73,6 @@ def _manifold_blocks(
 
 
 def lognormal_norms(directions: np.ndarray, *, seed: int, sigma: float) -> np.ndarray:
-    """The same directions with norms e^(sigma·N(0,1)): popularity, as the item side of a matrix factorisation has it."""
+    """The same directions with norms e^(sigma·N(0,1)): popularity, as items of a matrix factorisation have it."""
     norms = np.exp(np.random.default_rng(seed).standard_normal(len(directions)) * sigma).astype(np.float32)
     return np.ascontiguousarray(directions * norms[:, None])

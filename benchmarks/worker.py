@@ -35,13 +35,21 @@ class Worker:
         self.where_name: str | None = None
 
     def do_describe(self) -> dict[str, Any]:
-        return {"version": version(self.engine.package), "beams": list(self.engine.beams), "parameters": self.engine.parameters}
+        return {
+            "version": version(self.engine.package),
+            "beams": list(self.engine.beams),
+            "parameters": self.engine.parameters,
+        }
 
-    def do_build(self, threads: int, cores: list[int], budget: float | None, done: int, spent: dict[str, float]) -> dict[str, Any]:
+    def do_build(
+        self, threads: int, cores: list[int], budget: float | None, done: int, spent: dict[str, float]
+    ) -> dict[str, Any]:
         """Build the index; a build that overruns `budget` seconds is saved when it can be, to go on in another run."""
         pin(cores)
         rows, dimension = self.dataset.base.shape
-        source = workload.table(self.dataset) if self.is_database else np.array(self.dataset.base)  # read before the clock starts
+        source = (
+            workload.table(self.dataset) if self.is_database else np.array(self.dataset.base)
+        )  # read before the clock starts
         clock = Clock(spent)
         if done:
             self.engine.open(self.folder, self.dataset.base, self.dataset.metric, threads)
@@ -101,7 +109,9 @@ class Worker:
         self.engine.set_where(condition)
         return {}
 
-    def do_pass(self, cores: list[int], beam: Any, queries: list[int] | None, limit: float, recall: bool) -> dict[str, Any]:
+    def do_pass(
+        self, cores: list[int], beam: Any, queries: list[int] | None, limit: float, recall: bool
+    ) -> dict[str, Any]:
         """Ask the queries one by one, each timed; stops early after `limit` seconds."""
         pin(cores)
         self.engine.set_beam(beam)

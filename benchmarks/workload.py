@@ -1,9 +1,9 @@
 """Workload: which rows, conditions and words do the database benchmarks ask about?
 
 Rows are WordNet's, with their metadata and two planted columns, so that a filter of any selectivity exists:
-`random_rank` is a random order (a filter on it has nothing to do with the query); `anchor_rank` orders rows by nearness to one
-row, the anchor, so `anchor_rank < s·n` keeps the s·n rows around it: asked with the queries nearest to the anchor it is
-correlated (the answers are inside), with the queries farthest from it anti-correlated (they are all far away).
+`random_rank` is a random order (a filter on it has nothing to do with the query); `anchor_rank` orders rows by nearness
+to one row, the anchor, so `anchor_rank < s·n` keeps the s·n rows around it: asked with queries nearest to the anchor
+it is correlated (the answers are inside), with those farthest from it anti-correlated (they are all far away).
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def queries_for(dataset: Dataset, correlation: str, count: int) -> list[int]:
     if correlation == "uncorrelated":
         return list(range(count))
     anchor = dataset.base[ANCHOR % len(dataset.base)]
-    order = np.argsort(distances_to(dataset.queries, anchor, np.arange(len(dataset.queries)), dataset.metric), kind="stable")
+    order = np.argsort(
+        distances_to(dataset.queries, anchor, np.arange(len(dataset.queries)), dataset.metric), kind="stable"
+    )
     return [int(number) for number in (order[:count] if correlation == "correlated" else order[::-1][:count])]
 
 
@@ -89,7 +91,9 @@ def truth(dataset: Dataset, where: str | None) -> tuple[np.ndarray, np.ndarray]:
     if where is None:
         return dataset.truth, dataset.truth_distances
     folder = dataset.folder / "filtered"
-    path = folder / (where.replace(" ", "").replace("<", "-below-").replace(">=", "-from-").replace("=", "-is-") + ".npz")
+    path = folder / (
+        where.replace(" ", "").replace("<", "-below-").replace(">=", "-from-").replace("=", "-is-") + ".npz"
+    )
     if not path.exists():
         folder.mkdir(exist_ok=True)
         mask = accepted(dataset, CONDITIONS[where])

@@ -19,7 +19,7 @@ BEAMS = (10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384, 51
 
 
 class Engine:
-    """What an index-level adapter offers. `threads` holds for building; searches use one thread unless told otherwise."""
+    """What an adapter offers. `threads` holds for building; searches use one thread unless told otherwise."""
 
     package: ClassVar[str]  # the name of the distribution, for its version
     beams: Sequence[Any] = BEAMS
@@ -123,7 +123,7 @@ DATABASES: dict[str, Entry] = {
     "zvec-int8": Entry("zvec_database", "Zvec", {"quantize": "INT8"}),
     "qdrant-edge": Entry("qdrant_database", "QdrantEdge"),
     "chromadb": Entry("chroma_database", "Chroma", slow=True),
-    "milvus-lite": Entry("milvus_database", "MilvusLite"),
+    "milvus-lite": Entry("milvus_database", "MilvusLiteEngine"),
     "duckdb-exact": Entry("duckdb_database", "DuckDb"),
 }
 

@@ -1,4 +1,4 @@
-"""NGT: its neighbourhood graph (ANNG) over float32; the quantized graph QG needs command-line tools that the wheel lacks."""
+"""NGT: its graph (ANNG) over float32; the quantized graph QG needs command-line tools that the wheel lacks."""
 
 from __future__ import annotations
 

@@ -34,7 +34,10 @@ class Svs(Engine):
         self.index.save(*(str(folder / part) for part in ("config", "graph", "data")))
 
     def open(self, folder: Path, base: np.ndarray, metric: str, threads: int = 1) -> None:
-        graph, data = svs.GraphLoader(str(folder / "graph")), svs.VectorDataLoader(str(folder / "data"), svs.DataType.float32)
+        graph, data = (
+            svs.GraphLoader(str(folder / "graph")),
+            svs.VectorDataLoader(str(folder / "data"), svs.DataType.float32),
+        )
         self.index = svs.Vamana(str(folder / "config"), graph, data, self._distance(metric), num_threads=threads)
 
     def set_beam(self, beam: int) -> None:

@@ -17,7 +17,9 @@ class Voyager(Engine):
     parameters: ClassVar[dict[str, Any]] = {"M": 16, "ef_construction": 200}
 
     def start(self, folder: Path, dimension: int, metric: str, rows: int, threads: int) -> None:
-        space = {"l2": voyager.Space.Euclidean, "cosine": voyager.Space.Cosine, "dot": voyager.Space.InnerProduct}[metric]
+        space = {"l2": voyager.Space.Euclidean, "cosine": voyager.Space.Cosine, "dot": voyager.Space.InnerProduct}[
+            metric
+        ]
         self.threads = threads
         self.index = voyager.Index(space, dimension, M=16, ef_construction=200, max_elements=rows)
 

@@ -1,4 +1,4 @@
-"""Stages: what do all of them share? The plan of a run, the folders of the indexes, the processes that hold them open."""
+"""Stages: what do they share? The plan of a run, the folders of the indexes, the processes that hold them open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data import cache_folder
-from benchmarks.session import EngineFailed, Session
+from benchmarks.session import EngineError, Session
 
 REFERENCE = "hnswlib"
 
@@ -50,8 +50,10 @@ def opened(plan: Plan, dataset: str, engines: Sequence[str]) -> Iterator[dict[st
                 say(f"{engine}: no index of {dataset}, left out")
                 continue
             try:
-                sessions[engine] = Session(engine, dataset, index_folder(dataset, engine), plan.python, timeout=plan.timeout)
-            except EngineFailed as failure:
+                sessions[engine] = Session(
+                    engine, dataset, index_folder(dataset, engine), plan.python, timeout=plan.timeout
+                )
+            except EngineError as failure:
                 say(f"{engine}: {failure}, left out")
         yield sessions
     finally:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.session import EngineFailed, Session
+from benchmarks.session import EngineError, Session
 from benchmarks.stages import Plan, index_folder, say, today
 
 
-class Unfinished(Exception):
+class UnfinishedError(Exception):
     """The time budget of this run is spent; what is built so far is kept for the next one."""
 
 
@@ -30,14 +30,14 @@ def build(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
                 continue
             try:
                 outcome = _build(plan, dataset, engine, threads, saved)
-            except Unfinished:
+            except UnfinishedError:
                 continue
             results.update(dataset, engine, {"build": known | {str(threads): outcome}}, plan.results)
             say(f"{engine} built on {threads}:", outcome.get("error") or f"{outcome['seconds']:.1f} s")
 
 
 def _build(plan: Plan, dataset: str, engine: str, threads: int, saved: Path) -> dict[str, Any]:
-    """Build in a folder beside the final one, which then takes its place; an unfinished build leaves it for the next run."""
+    """Build beside the final folder, then take its place; an unfinished build stays for the next run."""
     folder = saved.with_name(f"{engine}.building-{threads}")
     progress = folder.with_suffix(".json")
     unfinished = json.loads(progress.read_text()) if progress.exists() and folder.exists() else {}
@@ -48,16 +48,22 @@ def _build(plan: Plan, dataset: str, engine: str, threads: int, saved: Path) -> 
     try:
         with contextlib.closing(Session(engine, dataset, folder, plan.python, timeout=plan.timeout)) as session:
             outcome = session.ask(
-                "build", timeout=plan.timeout, threads=threads, cores=plan.cores(threads), budget=plan.budget, done=done, spent=spent
+                "build",
+                timeout=plan.timeout,
+                threads=threads,
+                cores=plan.cores(threads),
+                budget=plan.budget,
+                done=done,
+                spent=spent,
             )
             described = session.ask("describe", timeout=60)
-    except EngineFailed as failure:
+    except EngineError as failure:
         return {"error": str(failure), "date": today()}
     if not outcome.pop("finished"):
         spent = {key: outcome[key] for key in ("seconds", "cpu_seconds")}
         progress.write_text(json.dumps({"done": outcome["done"], "spent": spent}))
         say(f"{engine}: {outcome['done']} rows after {outcome['seconds']:.0f} s; run again to go on")
-        raise Unfinished
+        raise UnfinishedError
     progress.unlink(missing_ok=True)
     shutil.rmtree(saved, ignore_errors=True)
     folder.rename(saved)

@@ -1,4 +1,4 @@
-"""Filter: what rate and recall does each database reach when a condition holds for many rows, few, or the wrong ones?"""
+"""Filter: what rate and recall has each database when a condition holds for many rows, few, or the wrong ones?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks import results, workload
 from benchmarks.data import load
-from benchmarks.session import EngineFailed, Session
+from benchmarks.session import EngineError, Session
 from benchmarks.stages import Plan, opened, say, today
 
 GOOD_RECALL = 0.95
@@ -46,7 +46,7 @@ def search_filtered(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
                 try:
                     sessions[name].ask("where", timeout=60, where=where)
                     best = _cheapest(plan, sessions[name], beams[name], queries)
-                except EngineFailed as failure:
+                except EngineError as failure:
                     say(f"{name}, {case}: {failure}")
                     found[name][case] = {"error": str(failure)}
                     if sessions[name].process.poll() is not None:
@@ -68,7 +68,13 @@ def _cheapest(plan: Plan, session: Session, beams: list[Any], queries: list[int]
     tried: list[dict[str, Any]] = []
     for beam in beams:
         answer = session.ask(
-            "pass", timeout=plan.timeout, cores=plan.cores(2), beam=beam, queries=queries, limit=PASS_SECONDS, recall=True
+            "pass",
+            timeout=plan.timeout,
+            cores=plan.cores(2),
+            beam=beam,
+            queries=queries,
+            limit=PASS_SECONDS,
+            recall=True,
         )
         tried.append(answer)
         if answer["recall"] >= GOOD_RECALL:
@@ -78,7 +84,13 @@ def _cheapest(plan: Plan, session: Session, beams: list[Any], queries: list[int]
     best = max(tried, key=lambda answer: answer["recall"])
     for _ in range(plan.repeats - 1):
         answer = session.ask(
-            "pass", timeout=plan.timeout, cores=plan.cores(2), beam=best["beam"], queries=queries, limit=PASS_SECONDS, recall=False
+            "pass",
+            timeout=plan.timeout,
+            cores=plan.cores(2),
+            beam=best["beam"],
+            queries=queries,
+            limit=PASS_SECONDS,
+            recall=False,
         )
         if answer["qps"] > best["qps"]:
             best = best | answer

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.measure import RECALLS, rate_at
-from benchmarks.session import EngineFailed, Session
+from benchmarks.session import EngineError, Session
 from benchmarks.stages import REFERENCE, Plan, opened, say, today
 
 ENOUGH_RECALL = 0.9995
@@ -16,7 +16,7 @@ PASS_SECONDS = 8.0
 
 
 def search(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
-    """Recall against rate over each engine's beams, passes interleaved between the engines, the yardstick always among them."""
+    """Recall against rate over each engine's beams; passes interleave engines, the yardstick always among them."""
     wanted = [name for name in engines if plan.again or "curve" not in results.read(dataset, name, plan.results)]
     if not wanted:
         return
@@ -30,7 +30,7 @@ def search(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
                 entered[name] = sessions[name].ask("open", timeout=plan.timeout, cores=[plan.core], beam=middle)
                 entered[name] |= {"version": described["version"], "parameters": described["parameters"]}
                 beams[name] = described["beams"]
-            except EngineFailed as failure:
+            except EngineError as failure:
                 say(f"{name}: {failure}")
                 results.update(dataset, name, {"search_error": str(failure)}, plan.results)
                 sessions.pop(name).close()
@@ -53,7 +53,9 @@ def search(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
         say(name, {recall: rate and round(rate["qps"]) for recall, rate in summary["at"].items()})
 
 
-def _sweep(plan: Plan, session: Session, beams: list[Any], passes: dict[Any, list[dict[str, Any]]], *, first: bool) -> None:
+def _sweep(
+    plan: Plan, session: Session, beams: list[Any], passes: dict[Any, list[dict[str, Any]]], *, first: bool
+) -> None:
     """One pass per beam; the first sweep measures recall and stops where it is as good as complete."""
     for beam in beams if first else list(passes):
         answer = session.ask(
@@ -81,7 +83,9 @@ def _summary(passes: dict[Any, list[dict[str, Any]]]) -> dict[str, Any]:
         )
     points = [(point["recall"], point["qps"]) for point in curve]
     rates = {f"{recall:g}": rate_at(points, recall) for recall in RECALLS}
-    at = {recall: None if rate is None else {"qps": rate.qps, "at_least": rate.at_least} for recall, rate in rates.items()}
+    at = {
+        recall: None if rate is None else {"qps": rate.qps, "at_least": rate.at_least} for recall, rate in rates.items()
+    }
     return {"curve": curve, "at": at}
 
 
@@ -94,6 +98,6 @@ def _batch(plan: Plan, session: Session, curve: list[dict[str, Any]]) -> dict[st
             session.ask("batch", timeout=plan.timeout, cores=plan.cores(2), beam=point["beam"], threads=2)["qps"]
             for _ in range(plan.repeats)
         ]
-    except EngineFailed as failure:
+    except EngineError as failure:
         return {"error": str(failure)}
     return {"threads": 2, "beam": point["beam"], "recall": point["recall"], "qps": max(answers)}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import results
-from benchmarks.session import EngineFailed
+from benchmarks.session import EngineError
 from benchmarks.stages import Plan, opened, say, today
 
 QUERIES = 500
@@ -14,7 +14,7 @@ PASS_SECONDS = 8.0
 
 
 def search_text(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
-    """Interleaved passes of the three, at the beam that gives recall 0.95 without words, for engines that have full text."""
+    """Interleaved passes of the three, at the beam with recall 0.95 without words, for engines that have full text."""
     wanted = [name for name in engines if plan.again or "text" not in results.read(dataset, name, plan.results)]
     with opened(plan, dataset, wanted) as sessions:
         found: dict[str, dict[str, Any]] = {}
@@ -38,12 +38,24 @@ def _measure(plan: Plan, session: Any, beam: Any, figures: dict[str, Any]) -> No
     try:
         for mode in ("text", "hybrid"):
             answer = session.ask(
-                "text", timeout=plan.timeout, cores=plan.cores(2), beam=beam, mode=mode, queries=QUERIES, limit=PASS_SECONDS
+                "text",
+                timeout=plan.timeout,
+                cores=plan.cores(2),
+                beam=beam,
+                mode=mode,
+                queries=QUERIES,
+                limit=PASS_SECONDS,
             )
             figures[mode] = max(answer["qps"], figures.get(mode, 0.0))
         answer = session.ask(
-            "pass", timeout=plan.timeout, cores=plan.cores(2), beam=beam, queries=list(range(QUERIES)), limit=PASS_SECONDS, recall=False
+            "pass",
+            timeout=plan.timeout,
+            cores=plan.cores(2),
+            beam=beam,
+            queries=list(range(QUERIES)),
+            limit=PASS_SECONDS,
+            recall=False,
         )
         figures["vector"] = max(answer["qps"], figures.get("vector", 0.0))
-    except EngineFailed as failure:
+    except EngineError as failure:
         figures["error"] = str(failure)
