@@ -187,7 +187,7 @@ class LogTail:
                     lsn = frame.lsn
             if lsn >= target:
                 break
-            if following is None or (offset < limit and lsn < following.first_lsn - 1):
+            if following is None or offset < limit:
                 _require(log_name(seq), Frame(lsn, lsn, chain, offset, 0, offset), target)
             seq, offset = seq + 1, 0
         self._seq, self._offset, self._lsn, self._chain = seq, offset, lsn, chain
