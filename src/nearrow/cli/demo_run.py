@@ -21,10 +21,10 @@ from nearrow.cli.reopen import Reopened, in_new_process
 COLLECTION = "wordnet"
 K = 10
 ROUNDS = 5
-FILE_KINDS = {  # file suffix or name → what it is to a reader
-    "rows.arrow": "rows, vectors (Arrow)",
-    "graph.bin": "graph and codes",
-    "ids.bin": "id table",
+FILE_KINDS = {  # how a file name ends → what we call it: rows with their vectors (Arrow), graph with its codes, …
+    "rows.arrow": "rows",
+    "graph.bin": "graph",
+    "ids.bin": "ids",
     ".log": "log",
     ".json": "manifests",
 }
