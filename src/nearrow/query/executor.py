@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from nearrow.errors import NotFoundError
 from nearrow.hits import Hits
-from nearrow.query.nearest import Accept, Found, search
+from nearrow.query.accept import Accept
+from nearrow.query.nearest import Found, search
 from nearrow.query.query import Vector, VectorQuery
 from nearrow.schema import nearest_name
 from nearrow.segment.view import View

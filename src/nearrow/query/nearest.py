@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nearrow.index.hnsw import flat_range, flat_search
+from nearrow.query.accept import Accept
 from nearrow.query.query import Vector, VectorQuery
-from nearrow.segment.rows import Bits, Positions
+from nearrow.segment.rows import Positions
 from nearrow.segment.view import Part, View
 
 
@@ -36,19 +37,6 @@ class Found:
 
     def pick(self, order: npt.NDArray[np.int64]) -> Found:
         return Found(self.owner[order], self.position[order], self.distance[order])
-
-
-@dataclass(frozen=True)
-class Accept:
-    """Which rows of one part may be returned: a packed bitmap (None: all) and how many they are."""
-
-    bits: Bits | None
-    count: int
-
-
-def alive(view: View) -> list[Accept]:
-    """Every row of the view may be returned."""
-    return [Accept(part.alive, part.alive_count) for part in view.parts]
 
 
 def search(

@@ -14,6 +14,7 @@ from nearrow.segment.deletes import DeadRows
 from nearrow.segment.reader import Segment
 from nearrow.segment.rows import Bits, Positions, only_alive
 from nearrow.segment.view import ROW, present_columns
+from nearrow.segment.zones import Zone
 
 
 class SegmentPart:
@@ -59,7 +60,10 @@ class SegmentPart:
     def take(self, positions: Positions, columns: Sequence[str]) -> pa.Table:
         return self.segment.take(positions, [ROW, *present_columns(self.segment.schema, columns)])
 
-    def zone(self, column: str) -> tuple[Any, Any, int] | None:
+    def select(self, columns: Sequence[str]) -> pa.Table:
+        return self.segment.select([ROW, *present_columns(self.segment.schema, columns)])
+
+    def zone(self, column: str) -> Zone | None:
         return self.segment.zone_map(column)
 
     def all_positions(self) -> Positions:

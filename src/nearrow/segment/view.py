@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from nearrow.index.hnsw import Graph, Vectors
 from nearrow.segment.rows import Bits, Positions, fill_columns
+from nearrow.segment.zones import Zone
 
 ROW = "_row"
 
@@ -54,7 +55,10 @@ class Part(Protocol):
     def take(self, positions: Positions, columns: Sequence[str]) -> pa.Table:
         """Rows at these positions; columns that this part lacks are left out."""
 
-    def zone(self, column: str) -> tuple[Any, Any, int] | None:
+    def select(self, columns: Sequence[str]) -> pa.Table:
+        """All rows, alive or not, in order of position; columns that this part lacks are left out."""
+
+    def zone(self, column: str) -> Zone | None:
         """(min, max, null count) of a column over all rows, alive or not, if known."""
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from nearrow.index.hnsw import Graph, Vectors
 from nearrow.segment.rows import Bits, Positions, batch_starts, fill_columns, only_alive, take_rows
 from nearrow.segment.view import ROW, present_columns
+from nearrow.segment.zones import Zone
 from nearrow.write.record import Change, Put, RowNumbers
 
 _numbers = counter()
@@ -193,7 +194,12 @@ class MemtablePart:
             return take_rows([table.combine_chunks().to_batches()[0]], np.array([0, self.rows]), positions, columns)
         return take_rows(self.batches, self.starts, positions, columns)
 
-    def zone(self, column: str) -> tuple[Any, Any, int] | None:
+    def select(self, columns: Sequence[str]) -> pa.Table:
+        schema = self.batches[-1].schema
+        chosen = pa.schema([schema.field(name) for name in [ROW, *present_columns(schema, columns)]])
+        return pa.concat_tables([fill_columns(pa.Table.from_batches([batch]), chosen) for batch in self.batches])
+
+    def zone(self, column: str) -> Zone | None:
         return None
 
 
