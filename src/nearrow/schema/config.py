@@ -6,7 +6,7 @@ import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from nearrow.errors import InvalidArgumentError
 
@@ -14,7 +14,8 @@ METRICS = ("l2", "cosine", "dot")
 METRIC_ALIASES = {"euclidean": "l2", "ip": "dot", "inner_product": "dot"}
 DURABILITIES = ("full", "batched", "off")
 DTYPES = ("float32", "float16")
-CODES = ("auto", "none", "4", "8")
+CODE_WIDTHS: dict[str, Literal["auto", 4, 8] | None] = {"auto": "auto", "none": None, "4": 4, "8": 8}
+CODES = tuple(CODE_WIDTHS)
 TOKENIZERS = ("simple", "whitespace", "raw")
 STEMMERS = (
     "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian",
@@ -205,6 +206,11 @@ class CollectionConfig:
 
     def text_settings_of(self, field: str) -> TextSettings:
         return dict(self.text_settings).get(field, TextSettings())
+
+    @property
+    def code_width(self) -> Literal["auto", 4, 8] | None:
+        """`codes` as the kernel takes it: bits of a walk code, "auto" = chosen by measured recall, None = no codes."""
+        return CODE_WIDTHS[self.codes]
 
     def renamed(self, name: str) -> CollectionConfig:
         return replace(self, name=name)
