@@ -155,6 +155,7 @@ class CollectionConfig:
     seed: int = 0
     memtable_rows: int = 8192
     memtable_bytes: int = 64 << 20
+    graph_rows_min: int = 2048  # smaller segments are scanned
     text_settings: tuple[tuple[str, TextSettings], ...] = ()
 
     def __post_init__(self) -> None:
@@ -167,6 +168,7 @@ class CollectionConfig:
         put("seed", _integer("seed", self.seed, 0, 2**63 - 1))
         put("memtable_rows", _integer("memtable_rows", self.memtable_rows, 1, 2**31 - 1))
         put("memtable_bytes", _integer("memtable_bytes", self.memtable_bytes, 1, 2**62))
+        put("graph_rows_min", _integer("graph_rows_min", self.graph_rows_min, 1, 2**31 - 1))
         put("durability", _one_of("durability", self.durability, DURABILITIES))
         put("dtype", _one_of("dtype", self.dtype, DTYPES))
         put("codes", _one_of("codes", "none" if self.codes is None else str(self.codes), CODES))

@@ -142,7 +142,7 @@ class Background:
     def _optimise(self) -> None:
         while not self._stopping:
             with self._work:
-                job = next_job(sizes(self._core))
+                job = next_job(sizes(self._core), self._core.config.graph_rows_min)
                 if job is None:
                     return
                 self._run(job)

@@ -21,7 +21,7 @@ from nearrow.segment.rows import Positions, fill_columns
 from nearrow.segment.view import ROW, View
 from nearrow.segment.writer import write_graph, write_segment
 from nearrow.write.core import Core
-from nearrow.write.merge_policy import GRAPH_ROWS_MIN, SegmentSize
+from nearrow.write.merge_policy import SegmentSize
 from nearrow.write.seal import alive_batches
 
 Cancelled = Callable[[], bool]
@@ -46,7 +46,7 @@ def merge_segments(core: Core, ids: Sequence[str], *, threads: int, cancelled: C
         return
     with core.new_segment_id() as segment_id:
         merged = _write_merged(core, segment_id, old, schema)
-        if merged is not None and merged.rows >= GRAPH_ROWS_MIN:
+        if merged is not None and merged.rows >= core.config.graph_rows_min:
             graph = _merged_graph(core, old, merged, threads, cancelled, progress)
             merged = _with_graph(core, merged, graph)
         with core.mutex:
@@ -84,7 +84,7 @@ def merge_all(core: Core, *, threads: int, cancelled: Cancelled, progress: Progr
     if len(found) > 1 or any(size.alive < size.rows for size in found):
         merge_segments(core, [size.id for size in found], threads=threads, cancelled=cancelled, progress=progress)
     for size in sizes(core):
-        if not size.has_graph and size.rows >= GRAPH_ROWS_MIN:
+        if not size.has_graph and size.rows >= core.config.graph_rows_min:
             build_graph(core, size.id, threads=threads, cancelled=cancelled, progress=progress)
 
 
@@ -136,7 +136,7 @@ def _fresh_graph(core: Core, segment: Segment, threads: int, cancelled: Cancelle
         m=config.m,
         ef_construction=config.ef_construction,
         ml=config.ml,
-        codes=config.codes,
+        codes=config.code_width,
         threads=threads,
         seed=config.seed,
         progress=progress,

@@ -11,10 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SEGMENTS_MAX = 4
-GRAPH_ROWS_MIN = 2048
-"""Smaller segments are scanned: faster than a walk, and the next merge would throw their graph away."""
 DEAD_SHARE_MAX = 0.2
-DEAD_ROWS_MIN = 1024
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,11 @@ class BuildGraph:
 Job = Merge | BuildGraph
 
 
-def next_job(segments: Sequence[SegmentSize]) -> Job | None:
-    """The most useful thing to do now; None when the collection is in good order."""
+def next_job(segments: Sequence[SegmentSize], graph_rows_min: int) -> Job | None:
+    """The most useful thing to do now; None when the collection is in good order.
+
+    A segment of less than `graph_rows_min` rows is scanned: faster than a walk, and the next merge would throw its graph away.
+    """
     empty = tuple(segment.id for segment in segments if segment.alive == 0)
     if empty:
         return Merge(empty)
@@ -47,10 +47,10 @@ def next_job(segments: Sequence[SegmentSize]) -> Job | None:
         return Merge(_smallest(segments))
     for segment in sorted(segments, key=lambda s: s.alive - s.rows):
         dead = segment.rows - segment.alive
-        if dead >= DEAD_ROWS_MIN and dead > DEAD_SHARE_MAX * segment.rows:
+        if 2 * dead >= graph_rows_min and dead > DEAD_SHARE_MAX * segment.rows:
             return Merge((segment.id,))
     for segment in sorted(segments, key=lambda s: -s.alive):
-        if not segment.has_graph and segment.rows >= GRAPH_ROWS_MIN:
+        if not segment.has_graph and segment.rows >= graph_rows_min:
             return BuildGraph(segment.id)
     return None
 

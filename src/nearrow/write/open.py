@@ -54,7 +54,7 @@ def read_manifest(directory: Directory) -> Manifest:
     return manifest
 
 
-def open_writer(directory: Directory) -> Writer:
+def open_writer(directory: Directory, *, background: Callable[[Core], Background] = Background) -> Writer:
     """Take the lock, recover what is there, and be the one writer. Raises LockedError at once if there is another."""
     lock = directory.lock(LOCK, exclusive=True)
     try:
@@ -67,7 +67,7 @@ def open_writer(directory: Directory) -> Writer:
         core = Core(directory, config, manifest, state, replay.end)
         if durable_lsn(directory) < replay.end.last_lsn:
             core.open_log()  # a crash left records that nobody knows to be durable: make them so before anyone reads them
-        writer = Writer(core, Background(core), _release(lock))
+        writer = Writer(core, background(core), _release(lock))
     except BaseException:
         lock.release()
         raise
