@@ -1,0 +1,64 @@
+// Bitset: which nodes has this walk seen? And Arrow's packed bits: which positions may be returned?
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace nearrow {
+
+// Reused from walk to walk; clearing costs what was set, not what it could hold.
+class VisitedSet {
+  public:
+    void resize(int64_t nodes) {
+        const size_t words = static_cast<size_t>((nodes + 63) / 64);
+        if (words > words_.size()) words_.resize(words, 0);
+        used_ = words;
+    }
+    uint64_t* words() { return words_.data(); }
+    bool test_and_set(int32_t node) {
+        uint64_t& word = words_[static_cast<size_t>(node) >> 6];
+        const uint64_t bit = uint64_t{1} << (node & 63);
+        const bool seen = (word & bit) != 0;
+        word |= bit;
+        return seen;
+    }
+    // REQUIRES: `nodes` holds every node set since the last clear.
+    void clear(const std::vector<int32_t>& nodes, size_t n) {
+        if (n * 8 < used_) {
+            for (size_t i = 0; i < n; ++i) words_[static_cast<size_t>(nodes[i]) >> 6] = 0;
+        } else {
+            std::memset(words_.data(), 0, used_ * sizeof(uint64_t));
+        }
+    }
+
+  private:
+    std::vector<uint64_t> words_;
+    size_t used_ = 0;
+};
+
+// Arrow validity order: bit i is byte i / 8, least significant first. Null data accepts everything.
+struct AcceptBits {
+    const uint8_t* data = nullptr;
+    int64_t count = 0;  // set bits among the rows, when data is not null
+    bool test(int64_t position) const { return data == nullptr || ((data[position >> 3] >> (position & 7)) & 1) != 0; }
+};
+
+inline int64_t count_bits(const uint8_t* data, int64_t bits) {
+    int64_t count = 0;
+    int64_t byte = 0;
+    for (; (byte + 8) * 8 <= bits; byte += 8) {
+        uint64_t word;
+        std::memcpy(&word, data + byte, sizeof word);
+        count += std::popcount(word);
+    }
+    for (; byte * 8 < bits; ++byte) {
+        const int64_t left = bits - byte * 8;
+        const unsigned mask = left >= 8 ? 255U : (1U << left) - 1U;
+        count += std::popcount(data[byte] & mask);
+    }
+    return count;
+}
+
+}  // namespace nearrow

@@ -1,0 +1,78 @@
+// Codes: how does a vector become small integers whose distances order rows as the vectors' distances do?
+//
+// value_j ≈ origin_j + step·code_j with an 8-bit code, kept as two planes of nibbles. One step serves all dimensions and
+// rows, so sums of integer squares are distances. The high plane alone is a 4-bit code: code_j ≈ 16·high + 7.5.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "simd.h"
+#include "vectors.h"
+
+namespace nearrow {
+
+constexpr int kDimensionMax = 32000;  // 254²·d stays below 2³¹
+
+CodeShape shape_of(int dimensions);
+inline int row_bytes(const CodeShape& shape) { return shape.full * 64 + shape.tail; }
+inline int query_bytes(const CodeShape& shape) { return (shape.full + 1) * 128; }
+
+struct Codebook {
+    Metric metric = Metric::l2;
+    int dimension = 0;
+    float step = 1.0F;
+    std::vector<float> origin;  // [dimension]
+    CodeShape shape{};          // of `dimension`
+};
+
+// Learns origin and step from rows spread over the vectors; the choice minimises the reconstruction error measured on them.
+Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector<int64_t>& sample);
+
+// Rows → codes. One encoder per thread.
+class Encoder {
+  public:
+    Encoder(const Vectors& vectors, const Codebook& book);
+    // The 8-bit codes of a row, in dimension order, [dimension] of them (padded storage).
+    const int16_t* encode(int64_t position);
+    double square() const { return square_; }  // ‖row‖² of the last row encoded
+
+  private:
+    const Vectors* vectors_;
+    const Codebook* book_;
+    std::vector<float> values_;
+    std::vector<float> shift_;
+    std::vector<int16_t> codes_;
+    double square_ = 0.0;
+};
+
+// Packs `dimensions` 8-bit codes into the two planes.
+void pack_planes(const CodeShape& shape, const int16_t* codes, uint8_t* high, uint8_t* low);
+// The inverse, into the layout of queries (blocks of 128; padding is zero).
+void unpack_planes(const CodeShape& shape, const uint8_t* high, const uint8_t* low, uint8_t* codes);
+
+// A query prepared for the integer loops. Reusable.
+class CodeQuery {
+  public:
+    // `query` is padded with zeros to a multiple of 128 floats beyond its dimension; norm is its length.
+    void prepare(const Codebook& book, const float* query, double norm);
+    // Prepared from a stored row (squared l2 between codes): used by the build.
+    void prepare_from_row(const CodeRows& rows, int32_t node);
+
+    const void* four() const { return four_.data(); }
+    const void* eight() const { return eight_.data(); }
+    // 4-bit keys plus this are 4·‖c − t/8‖²: comparable between queries. Only after prepare_from_row.
+    int32_t four_offset() const { return four_offset_; }
+
+  private:
+    void spread(const CodeShape& shape, const int16_t* linear, std::vector<int8_t>& out);
+    std::vector<int16_t> linear_;
+    std::vector<float> shift_four_;
+    std::vector<float> shift_eight_;
+    const Codebook* shifts_of_ = nullptr;
+    std::vector<int8_t> four_;
+    std::vector<int8_t> eight_;
+    int32_t four_offset_ = 0;
+};
+
+}  // namespace nearrow

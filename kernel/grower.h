@@ -1,0 +1,63 @@
+// Grower: how are nodes inserted into a layer in batches? Each batch searches the frozen layer, then links both ways.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "layer.h"
+#include "linker.h"
+#include "parallel.h"
+#include "walk.h"
+
+namespace nearrow {
+
+struct GrowOptions {
+    int ef = 80;
+    float alpha = 1.05F;
+    bool eight = false;  // build on 8-bit codes instead of 4-bit
+};
+
+class Grower {
+  public:
+    // Levels above are finished: layers[level + 1 …]. `seeds` links exist already when extending.
+    Grower(const BuildRows& rows, std::vector<Layer>& layers, const GrowOptions& options, Team& team);
+
+    // Inserts nodes[0, n) of a level, in order; `present` says which nodes the level already links. `after` runs
+    // between batches with how many were inserted.
+    void insert(int level, const int32_t* nodes, int64_t n, const std::function<void(int64_t)>& after);
+
+    // Drops what is over each list's limit.
+    void trim(int level);
+    // Links every node that level 0 does not reach from node 0.
+    void connect_orphans();
+
+    std::vector<uint8_t>& present(int level) { return present_[static_cast<size_t>(level)]; }
+
+  private:
+    struct Worker {
+        Linker linker;
+        WalkScratch scratch;
+        WalkCounters counters;
+        std::vector<uint64_t> candidates;
+        std::vector<int32_t> chosen;
+        std::vector<int32_t> merged;
+    };
+    struct Edge {
+        int32_t target;
+        int32_t source;
+        uint64_t order;
+    };
+    void find_links(Worker& worker, int level, int32_t node, int32_t* out);
+    void link_back(Worker& worker, Layer& layer, int32_t target, Edge* edges, size_t n);
+
+    const BuildRows* rows_;
+    std::vector<Layer>* layers_;
+    GrowOptions options_;
+    Team* team_;
+    std::vector<Worker> workers_;
+    std::vector<std::vector<uint8_t>> present_;
+    std::vector<int32_t> first_;  // a node that each level links, −1 while empty
+};
+
+}  // namespace nearrow

@@ -1,0 +1,69 @@
+#include "linker.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace nearrow {
+
+void RowScorer::set(int32_t node) {
+    node_ = node;
+    query_.prepare_from_row(rows_->codes, node);
+}
+
+void RowScorer::operator()(const int32_t* nodes, int n, int32_t* keys) const {
+    const Simd& loops = simd();
+    if (eight_) {
+        loops.eight_l2(rows_->codes, query_.eight(), nodes, n, keys);
+    } else {
+        loops.four_l2(rows_->codes, query_.four(), nodes, n, keys);
+        for (int i = 0; i < n; ++i) keys[i] += query_.four_offset();
+    }
+    if (rows_->extra.empty()) return;
+    const float own = rows_->extra[static_cast<size_t>(node_)];
+    for (int i = 0; i < n; ++i) {
+        const float difference = own - rows_->extra[static_cast<size_t>(nodes[i])];
+        const float square = difference * difference * (eight_ ? 1.0F : 1.0F / 64.0F);
+        keys[i] = static_cast<int32_t>(std::min(static_cast<float>(keys[i]) + square, 2.0e9F));
+    }
+}
+
+void Linker::measure(int32_t node, const int32_t* nodes, int n, std::vector<uint64_t>& out) {
+    keys_.resize(static_cast<size_t>(n));
+    scorer_(nodes, n, keys_.data());
+    out.clear();
+    for (int i = 0; i < n; ++i) {
+        if (nodes[i] != node) out.push_back(pool_entry(keys_[static_cast<size_t>(i)], nodes[i]));
+    }
+    std::sort(out.begin(), out.end());
+    out.erase(std::unique(out.begin(), out.end()), out.end());
+}
+
+void Linker::select(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out) {
+    out.clear();
+    const size_t size = candidates.size();
+    nodes_.resize(size);
+    distances_.resize(size);
+    keys_.resize(size);
+    for (size_t i = 0; i < size; ++i) {
+        nodes_[i] = pool_node(candidates[i]);
+        distances_[i] = pool_key(candidates[i]);
+    }
+    size_t left = size;
+    while (left > 0 && static_cast<int>(out.size()) < limit) {
+        const int32_t kept = nodes_[0];
+        out.push_back(kept);
+        if (static_cast<int>(out.size()) == limit) return;
+        pairs_.set(kept);
+        pairs_(nodes_.data() + 1, static_cast<int>(left - 1), keys_.data());
+        size_t next = 0;
+        for (size_t i = 1; i < left; ++i) {
+            const bool dropped = alpha_ * static_cast<float>(keys_[i - 1]) < static_cast<float>(distances_[i]);
+            nodes_[next] = nodes_[i];
+            distances_[next] = distances_[i];
+            next += dropped ? 0 : 1;
+        }
+        left = next;
+    }
+}
+
+}  // namespace nearrow

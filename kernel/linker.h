@@ -1,0 +1,53 @@
+// Linker: which of the candidates become a node's neighbours? Distances between stored codes, and the pruning rule.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "codes.h"
+#include "walk.h"
+
+namespace nearrow {
+
+// What all threads of a build share.
+struct BuildRows {
+    CodeRows codes;
+    // For dot: the extra coordinate √(max‖x‖² − ‖x‖²) in code steps, so that pruning sees a true distance
+    // (maximum inner product → nearest neighbour on a sphere). Empty for the other metrics.
+    std::vector<float> extra;
+};
+
+// Distances from one stored row to others. Keys of different rows are comparable with each other.
+class RowScorer {
+  public:
+    RowScorer(const BuildRows& rows, bool eight) : rows_(&rows), eight_(eight) {}
+    void set(int32_t node);
+    void operator()(const int32_t* nodes, int n, int32_t* keys) const;
+
+  private:
+    const BuildRows* rows_;
+    bool eight_;
+    CodeQuery query_;
+    int32_t node_ = 0;
+};
+
+class Linker {
+  public:
+    Linker(const BuildRows& rows, float alpha, bool eight) : scorer_(rows, eight), pairs_(rows, eight), alpha_(alpha) {}
+
+    RowScorer& scorer() { return scorer_; }
+    // REQUIRES: scorer().set(node). Sorted pool entries of the nodes given, without `node` itself.
+    void measure(int32_t node, const int32_t* nodes, int n, std::vector<uint64_t>& out);
+    // Keeps at most `limit` of the sorted candidates: one is dropped when a kept one is nearer to it than the node is.
+    void select(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out);
+
+  private:
+    RowScorer scorer_;
+    RowScorer pairs_;
+    float alpha_;
+    std::vector<int32_t> nodes_;
+    std::vector<int32_t> distances_;
+    std::vector<int32_t> keys_;
+};
+
+}  // namespace nearrow

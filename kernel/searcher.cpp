@@ -1,0 +1,145 @@
+#include "searcher.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "flat_scan.h"
+
+namespace nearrow {
+namespace {
+
+// Exact distances as walk keys, for graphs without codes.
+struct FloatScorer {
+    const GraphView* graph;
+    const ExactScorer* exact;
+    void operator()(const int32_t* nodes, int n, int32_t* keys) const {
+        for (int i = 0; i < n; ++i) {
+            const auto positions = graph->positions_of(nodes[i]);
+            const bool sound = !positions.empty() && positions[0] >= 0 && positions[0] < graph->rows();
+            const float distance = sound ? exact->distance(positions[0]) : INFINITY;
+            keys[i] = static_cast<int32_t>(sortable(distance) ^ 0x80000000U);
+        }
+    }
+};
+
+double recall_at(const CurvePoint& point, int64_t k) {
+    return k <= 1 ? point.recall1 : k <= 10 ? point.recall10 : point.recall100;
+}
+
+double beam_on_curve(const GraphView& graph, double target, int64_t k) {
+    const auto curve = graph.curve();
+    for (size_t i = 0; i < curve.size(); ++i) {
+        const double recall = recall_at(curve[i], k);
+        if (recall < target) continue;
+        if (i == 0) return curve[0].ef;
+        const double before = recall_at(curve[i - 1], k);
+        if (recall <= before) return curve[i].ef;
+        // Between two points, log(1 − recall) is close to linear in log(ef).
+        const auto miss = [](double value) { return std::log(std::max(1.0 - value, 1e-4)); };
+        const double share = (miss(target) - miss(before)) / std::min(miss(recall) - miss(before), -1e-9);
+        return std::exp(std::log(curve[i - 1].ef) + std::clamp(share, 0.0, 1.0) * (std::log(curve[i].ef) - std::log(curve[i - 1].ef)));
+    }
+    return curve.back().ef;
+}
+
+}  // namespace
+
+int beam_for(const GraphView& graph, double target, int64_t k) {
+    double beam = 100.0;
+    if (!graph.curve().empty()) {
+        if (k <= 10 || k >= 100) {
+            beam = beam_on_curve(graph, target, k);
+            if (k > 100) beam *= static_cast<double>(k) / 100.0;
+        } else {
+            const double ten = std::log(beam_on_curve(graph, target, 10));
+            const double hundred = std::log(beam_on_curve(graph, target, 100));
+            beam = std::exp(ten + (hundred - ten) * (std::log10(static_cast<double>(k)) - 1.0));
+        }
+    }
+    return static_cast<int>(std::clamp(std::ceil(beam), 1.0, 1e7));
+}
+
+Searcher::Searcher(const GraphView& graph, const Vectors& vectors)
+    : graph_(&graph), vectors_(&vectors), exact_(vectors, graph.metric()) {}
+
+template <class Scorer>
+void Searcher::find_candidates(const Scorer& scorer, int ef) {
+    int32_t entry = 0;
+    for (int level = graph_->levels() - 1; level > 0; --level) {
+        entry = descend(graph_->level(level), scorer, entry, scratch_, counters);
+    }
+    walk(graph_->level(0), scorer, &entry, 1, ef, scratch_, counters);
+}
+
+// Leaves in nodes_ the candidates worth an exact distance, nearest by 8-bit codes first.
+void Searcher::refine(int64_t k) {
+    const Pool& pool = scratch_.pool;
+    const auto size = static_cast<size_t>(pool.size());
+    nodes_.resize(size);
+    for (size_t i = 0; i < size; ++i) nodes_[i] = pool_node(pool.data()[i]);
+    const auto wanted = static_cast<size_t>(k + std::max<int64_t>(6, k / 2));
+    if (graph_->code_kind() == CodeKind::four && size > wanted) {
+        keys_.resize(size);
+        const Simd& loops = simd();
+        (graph_->metric() == Metric::dot ? loops.eight_dot : loops.eight_l2)(graph_->codes(), code_query_.eight(), nodes_.data(),
+                                                                            static_cast<int>(size), keys_.data());
+        order_.resize(size);
+        for (size_t i = 0; i < size; ++i) order_[i] = pool_entry(keys_[i], nodes_[i]);
+        std::nth_element(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(wanted), order_.end());
+        for (size_t i = 0; i < wanted; ++i) nodes_[i] = pool_node(order_[i]);
+    }
+    if (size > wanted) nodes_.resize(wanted);
+}
+
+int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions, float* distances) {
+    hits_.clear();
+    for (const int32_t node : nodes_) {
+        const auto stands_for = graph_->positions_of(node);
+        if (stands_for.empty() || stands_for[0] < 0 || stands_for[0] >= graph_->rows()) continue;
+        const uint32_t key = sortable(exact_.distance(stands_for[0]));
+        ++counters.reranked;
+        int64_t taken = 0;
+        for (const int32_t position : stands_for) {
+            if (taken == k) break;
+            if (position < 0 || position >= graph_->rows() || !accept.test(position)) continue;
+            hits_.push_back({key, position});
+            ++taken;
+        }
+    }
+    const auto count = std::min(static_cast<size_t>(k), hits_.size());
+    std::partial_sort(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(count), hits_.end());
+    for (size_t i = 0; i < count; ++i) {
+        positions[i] = hits_[i].position;
+        distances[i] = from_sortable(hits_[i].key);
+    }
+    return static_cast<int64_t>(count);
+}
+
+int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions, float* distances) {
+    if (!exact_.set_query(query)) return -1;
+    const int64_t accepted = accept.data == nullptr ? graph_->rows() : accept.count;
+    const int64_t wanted = std::min(k, accepted);
+    if (wanted <= 0) return 0;
+    if (accept.data != nullptr || wanted * 4 >= graph_->rows()) {
+        return flat_search(*vectors_, exact_, k, accept, positions, distances);
+    }
+    const int beam = static_cast<int>(std::min<int64_t>(std::max<int64_t>(ef, wanted), graph_->nodes()));
+    if (graph_->code_kind() == CodeKind::none) {
+        find_candidates(FloatScorer{graph_, &exact_}, beam);
+    } else {
+        code_query_.prepare(graph_->codebook(), exact_.padded_query(), exact_.query_norm());
+        const Simd& loops = simd();
+        const bool dot = graph_->metric() == Metric::dot;
+        if (graph_->code_kind() == CodeKind::four) {
+            find_candidates(CodeScorer{dot ? loops.four_dot : loops.four_l2, &graph_->codes(), code_query_.four()}, beam);
+        } else {
+            find_candidates(CodeScorer{dot ? loops.eight_dot : loops.eight_l2, &graph_->codes(), code_query_.eight()}, beam);
+        }
+    }
+    refine(wanted);
+    const int64_t found = finish(wanted, accept, positions, distances);
+    // Too few nodes reached, or a damaged file: look at every row rather than answer short.
+    return found == wanted ? found : flat_search(*vectors_, exact_, k, accept, positions, distances);
+}
+
+}  // namespace nearrow

@@ -1,0 +1,51 @@
+// Searcher: what are the k nearest rows, by walking the graph on codes and measuring the best ones exactly?
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "bitset.h"
+#include "codes.h"
+#include "exact.h"
+#include "graph_view.h"
+#include "walk.h"
+
+namespace nearrow {
+
+// The beam that reaches `target` recall for k results, read from the graph's measured curve.
+int beam_for(const GraphView& graph, double target, int64_t k);
+
+// One per thread, reused from query to query. REQUIRES: graph and vectors outlive it; vectors.rows() == graph.rows().
+class Searcher {
+  public:
+    Searcher(const GraphView& graph, const Vectors& vectors);
+
+    // Returns how many hits: min(k, accepted), always. Hits are sorted by (exact distance, position).
+    // Returns −1 when the query holds NaN or infinity, or is zero under cosine.
+    int64_t search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions, float* distances);
+
+    WalkCounters counters;
+
+  private:
+    struct Hit {
+        uint32_t key;
+        int64_t position;
+        bool operator<(const Hit& other) const { return key != other.key ? key < other.key : position < other.position; }
+    };
+    template <class Scorer>
+    void find_candidates(const Scorer& scorer, int ef);
+    void refine(int64_t k);
+    int64_t finish(int64_t k, const AcceptBits& accept, int64_t* positions, float* distances);
+
+    const GraphView* graph_;
+    const Vectors* vectors_;
+    ExactScorer exact_;
+    CodeQuery code_query_;
+    WalkScratch scratch_;
+    std::vector<int32_t> nodes_;
+    std::vector<int32_t> keys_;
+    std::vector<uint64_t> order_;
+    std::vector<Hit> hits_;
+};
+
+}  // namespace nearrow

@@ -1,0 +1,52 @@
+#include "simd.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+
+namespace nearrow {
+namespace {
+
+const Simd* find(const char* name) {
+    if (std::strcmp(name, "scalar") == 0) return &simd_scalar;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    if (std::strcmp(name, "avx2") == 0) return avx2 ? &simd_avx2 : nullptr;
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                        __builtin_cpu_supports("avx512vnni");
+    if (std::strcmp(name, "avx512") == 0) return avx512 ? &simd_avx512 : nullptr;
+#elif defined(__aarch64__)
+    if (std::strcmp(name, "neon") == 0) return &simd_neon;
+#endif
+    return nullptr;
+}
+
+const Simd* choose() {
+    if (const char* wanted = std::getenv("NEARROW_SIMD")) {
+        if (const Simd* found = find(wanted)) return found;
+    }
+    for (const char* name : {"avx512", "avx2", "neon"}) {
+        if (const Simd* found = find(name)) return found;
+    }
+    return &simd_scalar;
+}
+
+std::atomic<const Simd*>& current() {
+    static std::atomic<const Simd*> chosen{choose()};
+    return chosen;
+}
+
+}  // namespace
+
+const Simd& simd() { return *current().load(std::memory_order_relaxed); }
+
+bool force_simd(const char* name) {
+    const Simd* found = find(name);
+    if (found == nullptr) return false;
+    current().store(found);
+    return true;
+}
+
+}  // namespace nearrow

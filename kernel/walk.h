@@ -1,0 +1,171 @@
+// Walk: which nodes of one level are nearest to a query, by code distance? Best-first search with a sorted pool.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "bitset.h"
+#include "graph_view.h"
+
+namespace nearrow {
+
+struct WalkCounters {
+    int64_t hops = 0;
+    int64_t distances = 0;
+    int64_t reranked = 0;
+};
+
+// A pool entry sorts by (key, node) and carries whether it was expanded in its lowest bit.
+inline uint64_t pool_entry(int32_t key, int32_t node) {
+    return (static_cast<uint64_t>(static_cast<uint32_t>(key) ^ 0x80000000U) << 32) | (static_cast<uint64_t>(static_cast<uint32_t>(node)) << 1);
+}
+inline int32_t pool_node(uint64_t entry) { return static_cast<int32_t>(static_cast<uint32_t>(entry) >> 1); }
+inline int32_t pool_key(uint64_t entry) { return static_cast<int32_t>(static_cast<uint32_t>(entry >> 32) ^ 0x80000000U); }
+
+// The nearest entries so far, sorted; a linear array beats a heap at these sizes.
+class Pool {
+  public:
+    void reset(int capacity) {
+        if (static_cast<size_t>(capacity) + 1 > entries_.size()) entries_.resize(static_cast<size_t>(capacity) + 1);
+        capacity_ = capacity;
+        size_ = 0;
+    }
+    int size() const { return size_; }
+    bool full() const { return size_ == capacity_; }
+    uint64_t worst() const { return full() ? entries_[static_cast<size_t>(size_ - 1)] : ~uint64_t{0}; }
+    uint64_t* data() { return entries_.data(); }
+    const uint64_t* data() const { return entries_.data(); }
+
+    // Returns where the entry landed, or `size()` when it is too far.
+    int insert(uint64_t entry) {
+        if (entry >= worst()) return size_;
+        uint64_t* base = entries_.data();
+        int low = 0;
+        int count = size_;
+        while (count > 0) {
+            const int half = count / 2;
+            const bool after = base[low + half] < entry;
+            low = after ? low + half + 1 : low;
+            count = after ? count - half - 1 : half;
+        }
+        const int last = full() ? size_ - 1 : size_;
+        std::memmove(base + low + 1, base + low, static_cast<size_t>(last - low) * sizeof(uint64_t));
+        base[low] = entry;
+        size_ = last + 1;
+        return low;
+    }
+
+  private:
+    std::vector<uint64_t> entries_;
+    int capacity_ = 0;
+    int size_ = 0;
+};
+
+struct WalkScratch {
+    VisitedSet visited;
+    std::vector<int32_t> touched;  // every node visited, so that clearing is cheap
+    std::vector<int32_t> keys;
+    Pool pool;
+};
+
+// Scores nodes by 4- or 8-bit codes against a prepared query.
+struct CodeScorer {
+    void (*score)(const CodeRows&, const void*, const int32_t*, int, int32_t*);
+    const CodeRows* rows;
+    const void* query;
+    void operator()(const int32_t* nodes, int n, int32_t* keys) const { score(*rows, query, nodes, n, keys); }
+};
+
+// Steepest descent: the nearest node of a level reached from `entry`.
+template <class Scorer>
+int32_t descend(const LevelView& level, const Scorer& scorer, int32_t entry, WalkScratch& scratch, WalkCounters& counters) {
+    int32_t best = entry;
+    int32_t best_key;
+    scorer(&best, 1, &best_key);
+    ++counters.distances;
+    if (scratch.keys.size() < static_cast<size_t>(level.width)) scratch.keys.resize(static_cast<size_t>(level.width));
+    if (scratch.touched.size() < static_cast<size_t>(level.width)) scratch.touched.resize(static_cast<size_t>(level.width));
+    for (;;) {
+        const int32_t* list = level.lists + static_cast<int64_t>(best) * level.width;
+        int n = 0;
+        for (int j = 0; j < level.width; ++j) {
+            scratch.touched[static_cast<size_t>(n)] = list[j];
+            n += static_cast<uint32_t>(list[j]) < static_cast<uint32_t>(level.nodes) ? 1 : 0;
+        }
+        scorer(scratch.touched.data(), n, scratch.keys.data());
+        counters.distances += n;
+        ++counters.hops;
+        const int32_t before = best_key;
+        for (int j = 0; j < n; ++j) {
+            if (scratch.keys[static_cast<size_t>(j)] < best_key) {
+                best_key = scratch.keys[static_cast<size_t>(j)];
+                best = scratch.touched[static_cast<size_t>(j)];
+            }
+        }
+        if (best_key >= before) return best;
+    }
+}
+
+// Fills scratch.pool with the ef nearest nodes found from the entries. Two candidates are expanded per step, so that
+// the loads of their neighbours overlap. Deterministic: ties go by node.
+template <class Scorer>
+void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, int n_entries, int ef, WalkScratch& scratch,
+          WalkCounters& counters) {
+    Pool& pool = scratch.pool;
+    pool.reset(ef);
+    scratch.visited.resize(level.nodes);
+    size_t touched = 0;
+    const auto room = [&](size_t more) {
+        if (scratch.touched.size() < touched + more) scratch.touched.resize(2 * (touched + more));
+        if (scratch.keys.size() < more) scratch.keys.resize(more);
+    };
+    const auto score_from = [&](size_t first) {
+        const auto n = static_cast<int>(touched - first);
+        const int32_t* nodes = scratch.touched.data() + first;
+        scorer(nodes, n, scratch.keys.data());
+        counters.distances += n;
+        int nearest = pool.size();
+        for (int i = 0; i < n; ++i) {
+            const uint64_t entry = pool_entry(scratch.keys[static_cast<size_t>(i)], nodes[i]);
+            if (entry >= pool.worst()) continue;
+            __builtin_prefetch(level.lists + static_cast<int64_t>(nodes[i]) * level.width);
+            __builtin_prefetch(level.lists + static_cast<int64_t>(nodes[i]) * level.width + 16);
+            const int at = pool.insert(entry);
+            if (at < nearest) nearest = at;
+        }
+        return nearest;
+    };
+    room(static_cast<size_t>(std::max(n_entries, 2 * level.width)));
+    for (int i = 0; i < n_entries; ++i) {
+        if (!scratch.visited.test_and_set(entries[i])) scratch.touched[touched++] = entries[i];
+    }
+    score_from(0);
+
+    int cursor = 0;
+    while (cursor < pool.size()) {
+        const size_t first = touched;
+        room(static_cast<size_t>(2 * level.width));
+        int expanded = 0;
+        for (int at = cursor; at < pool.size() && expanded < 2; ++at) {
+            uint64_t& entry = pool.data()[at];
+            if ((entry & 1) != 0) continue;
+            entry |= 1;
+            ++expanded;
+            const int32_t* list = level.lists + static_cast<int64_t>(pool_node(entry)) * level.width;
+            for (int j = 0; j < level.width; ++j) {
+                const int32_t node = list[j];
+                if (static_cast<uint32_t>(node) >= static_cast<uint32_t>(level.nodes)) continue;
+                if (!scratch.visited.test_and_set(node)) scratch.touched[touched++] = node;
+            }
+        }
+        if (expanded == 0) break;
+        counters.hops += expanded;
+        const int nearest = score_from(first);
+        if (nearest < cursor) cursor = nearest;
+        while (cursor < pool.size() && (pool.data()[cursor] & 1) != 0) ++cursor;
+    }
+    scratch.visited.clear(scratch.touched, touched);
+}
+
+}  // namespace nearrow
