@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nearrow.errors import NearrowError, StorageError
+from nearrow.errors import StorageError
 from nearrow.write.core import Core
 from nearrow.write.merge import Progress, build_graph, merge_segments, sizes
 from nearrow.write.merge_policy import Job, Merge, next_job
@@ -121,7 +121,7 @@ class Background:
                 task()
             except Cancelled:
                 return
-            except (NearrowError, OSError, MemoryError) as failure:
+            except Exception as failure:  # whatever it is, those who wait must hear of it
                 logger.error("background %s of %s failed: %s", name, self._core.config.name, failure)
                 error = failure
             retry = RETRY_SECONDS if error is not None else None
