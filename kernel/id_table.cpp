@@ -59,6 +59,15 @@ std::size_t bucket_count(std::size_t ids) noexcept {
     return std::max<std::size_t>(1, (slots + id_bucket_slots - 1) / id_bucket_slots);
 }
 
+std::uint32_t checksum_of(const IdBucket& bucket, std::size_t number) noexcept {
+    const std::string_view checked(reinterpret_cast<const char*>(&bucket), offsetof(IdBucket, checksum));
+    return static_cast<std::uint32_t>(hash_bytes(checked, number) & 0xFFFFFF);
+}
+
+bool sound(const IdBucket& bucket, std::size_t number) noexcept {
+    return load<std::uint32_t>(&bucket.used) >> 8 == checksum_of(bucket, number);
+}
+
 void prefetch_line(const void* address) noexcept { __builtin_prefetch(address); }
 
 }  // namespace
@@ -97,9 +106,9 @@ IdColumn::IdColumn(IdKind kind, std::vector<IdChunk> chunks) : kind_(kind), chun
     for (const IdChunk& chunk : chunks_) starts_.push_back(starts_.back() + chunk.length);
     if (chunks_.empty()) return;
     const std::size_t rows = chunks_.size() == 1 ? std::bit_ceil(chunks_[0].length) : chunks_[0].length;
-    const bool even = std::has_single_bit(rows) && chunks_.back().length <= rows &&
-                      std::all_of(chunks_.begin(), chunks_.end() - 1,
-                                  [rows](const IdChunk& chunk) { return chunk.length == rows; });
+    const bool even =
+        std::has_single_bit(rows) && chunks_.back().length <= rows &&
+        std::all_of(chunks_.begin(), chunks_.end() - 1, [rows](const IdChunk& chunk) { return chunk.length == rows; });
     if (even) shift_ = std::countr_zero(rows);
 }
 
@@ -188,6 +197,10 @@ std::optional<IdBuildFailure> id_table_build(const IdColumn& ids, std::uint64_t 
             header.longest_probe = std::max(header.longest_probe, probes);
         }
     }
+    for (std::size_t number = 0; number < header.buckets; ++number) {
+        const std::uint32_t checksum = checksum_of(*bucket_at(number), number);
+        std::memcpy(bucket_at(number)->checksum, &checksum, sizeof IdBucket::checksum);
+    }
     header.checksum = hash_bytes({reinterpret_cast<const char*>(&header), offsetof(IdTableHeader, checksum)}, 0);
     std::memcpy(out.data(), &header, sizeof header);
     return std::nullopt;
@@ -224,14 +237,15 @@ std::int64_t IdTable::probe(std::string_view id, std::uint64_t hash) const noexc
     std::size_t number = home(hash);
     for (std::size_t probes = 0; probes < longest_probe_; ++probes) {
         const IdBucket& bucket = buckets_[number];
+        if (!sound(bucket, number)) return damaged;
         const std::size_t used = std::min<std::size_t>(bucket.used, id_bucket_slots);
         for (std::size_t slot = 0; slot < used; ++slot)
             if (bucket.fingerprints[slot] == fingerprint(hash) && ids_->bytes(bucket.positions[slot]) == id)
                 return bucket.positions[slot];
-        if (used < id_bucket_slots) return -1;
+        if (used < id_bucket_slots) return missing;
         number = number + 1 == bucket_count_ ? 0 : number + 1;
     }
-    return -1;
+    return missing;
 }
 
 std::int64_t IdTable::find(std::string_view id) const noexcept { return probe(id, hash_bytes(id, seed_)); }
@@ -264,13 +278,18 @@ void IdTable::find_blocks(const IdColumn& needles, Visit visit) const noexcept {
         }
         for (std::size_t position = first; position < last; ++position) {
             const Pending& now = pending[position - first];
-            visit(position, now.valid ? probe(now.id, now.hash) : -1);
+            visit(position, now.valid ? probe(now.id, now.hash) : missing);
         }
     }
 }
 
-void IdTable::find_all(const IdColumn& needles, std::span<std::int64_t> out) const noexcept {
-    find_blocks(needles, [out](std::size_t needle, std::int64_t found) { out[needle] = found; });
+bool IdTable::find_all(const IdColumn& needles, std::span<std::int64_t> out) const noexcept {
+    bool whole = true;
+    find_blocks(needles, [&](std::size_t needle, std::int64_t found) {
+        out[needle] = found;
+        whole = whole && found != damaged;
+    });
+    return whole;
 }
 
 std::pair<std::size_t, std::size_t> IdTable::misplaced() const noexcept {

@@ -2,7 +2,8 @@
 //
 // A flat, immutable hash table over ids that live elsewhere (the buffers of an Arrow column): buckets of one cache line
 // hold row positions and 8-bit fingerprints, nothing is stored twice. It is used straight from the mapped file. Every
-// access is bounds-checked, so damaged tables or offsets give "not found", never a crash. Format: docs/formats/ids.md.
+// bucket carries a checksum that every look at it verifies, and every access is bounds-checked: a damaged table is
+// noticed by the search that meets the damage, and nothing crashes. Format: docs/formats/ids.md.
 //
 // Thread safety: everything here is immutable after construction.
 #pragma once
@@ -34,18 +35,19 @@ struct IdChunk {
 
 // A column of ids in one or more chunks, by reference. The buffers must outlive it.
 class IdColumn {
-   public:
+  public:
     IdColumn(IdKind kind, std::vector<IdChunk> chunks);
 
     IdKind kind() const noexcept { return kind_; }
     std::size_t size() const noexcept { return starts_.back(); }
 
-    // The id's bytes (int64: eight little-endian ones), or nothing if it is null, out of range, or its offsets are damaged.
+    // The id's bytes (int64: eight little-endian ones), or nothing if it is null, out of range, or its offsets are
+    // damaged.
     std::optional<std::string_view> bytes(std::size_t position) const noexcept;
 
     void prefetch(std::size_t position) const noexcept;
 
-   private:
+  private:
     std::pair<std::size_t, std::size_t> locate(std::size_t position) const noexcept;
 
     IdKind kind_;
@@ -72,8 +74,8 @@ inline constexpr std::size_t id_bucket_slots = 12;
 struct IdBucket {
     std::uint32_t positions[id_bucket_slots];
     std::uint8_t fingerprints[id_bucket_slots];
-    std::uint8_t used;  // slots filled, from the front
-    std::uint8_t reserved[3];
+    std::uint8_t used;         // slots filled, from the front
+    std::uint8_t checksum[3];  // low 24 bits of XXH64, seeded with the bucket's number, of the 61 bytes before it
 };
 static_assert(sizeof(IdBucket) == 64);
 
@@ -81,31 +83,35 @@ static_assert(sizeof(IdBucket) == 64);
 std::size_t id_table_bytes(std::size_t count) noexcept;
 
 struct IdBuildFailure {
-    std::size_t position;                // of the id that was refused
-    std::optional<std::size_t> earlier;  // position of the same id, if it is a duplicate; else the id is null or damaged
+    std::size_t position;  // of the id that was refused
+    std::optional<std::size_t>
+        earlier;  // position of the same id, if it is a duplicate; else the id is null or damaged
 };
 
 // Fills `out`, of id_table_bytes(ids.size()) zeroed bytes. The same ids give the same bytes.
 std::optional<IdBuildFailure> id_table_build(const IdColumn& ids, std::uint64_t seed, std::span<std::byte> out);
 
 class IdTable {
-   public:
+  public:
     // What is wrong with the header or the length of `table`, or nullptr.
     static const char* problem(std::span<const std::byte> table, const IdColumn& ids) noexcept;
 
     // REQUIRES: problem(table, ids) == nullptr; both outlive this object.
     IdTable(std::span<const std::byte> table, const IdColumn& ids) noexcept;
 
-    // Position of the id, or -1.
+    static constexpr std::int64_t missing = -1;
+    static constexpr std::int64_t damaged = -2;  // a bucket on the way fails its checksum
+
+    // Position of the id, or missing, or damaged.
     std::int64_t find(std::string_view id) const noexcept;
 
-    // Positions of all needles (null: -1). REQUIRES: out.size() == needles.size().
-    void find_all(const IdColumn& needles, std::span<std::int64_t> out) const noexcept;
+    // The same for all needles (null: missing); false if any answer is damaged. REQUIRES: out.size() == needles.size().
+    bool find_all(const IdColumn& needles, std::span<std::int64_t> out) const noexcept;
 
     // Positions whose id the table does not find at that position: count and the first of them.
     std::pair<std::size_t, std::size_t> misplaced() const noexcept;
 
-   private:
+  private:
     std::size_t home(std::uint64_t hash) const noexcept;
     std::int64_t probe(std::string_view id, std::uint64_t hash) const noexcept;
     template <typename Visit>

@@ -25,7 +25,7 @@ using nearrow::IdTable;
 
 // A buffer that Python lent us, given back at the end.
 class Lent {
-   public:
+  public:
     explicit Lent(nb::handle source) {
         if (source.is_none()) return;
         if (PyObject_GetBuffer(source.ptr(), &view_, PyBUF_SIMPLE) != 0) throw nb::python_error();
@@ -43,13 +43,13 @@ class Lent {
         return {static_cast<const std::byte*>(view_.buf), static_cast<std::size_t>(view_.len)};
     }
 
-   private:
+  private:
     Py_buffer view_ = {};
     bool held_ = false;
 };
 
-// An id column and the buffers that it refers to. A chunk comes as (validity, offsets, values, offset, length): an Arrow
-// array's buffers and its place in them.
+// An id column and the buffers that it refers to. A chunk comes as (validity, offsets, values, offset, length): an
+// Arrow array's buffers and its place in them.
 struct LentColumn {
     LentColumn(bool strings, bool wide_offsets, const nb::list& parts)
         : column(strings ? IdKind::string : IdKind::int64, chunks_of(wide_offsets, parts)) {}
@@ -125,23 +125,32 @@ nb::object build(const LentColumn& ids, std::uint64_t seed) {
     return nb::make_tuple(failure->position, failure->earlier);
 }
 
+constexpr const char* bucket_damaged = "bucket checksum mismatch";
+
 Positions find_all(const LentTable& table, const LentColumn& needles) {
     if (needles.column.kind() != table.ids.kind()) throw nb::type_error("ids of another kind");
     Positions out = new_positions(needles.column.size());
+    bool whole = true;
     {
         const nb::gil_scoped_release release;
-        table.table.find_all(needles.column, {out.data(), out.size()});
+        whole = table.table.find_all(needles.column, {out.data(), out.size()});
     }
+    if (!whole) throw nb::value_error(bucket_damaged);
     return out;
 }
 
+std::int64_t found(std::int64_t position) {
+    if (position == IdTable::damaged) throw nb::value_error(bucket_damaged);
+    return position;
+}
+
 std::int64_t find_string(const LentTable& table, std::string_view id) {
-    return table.ids.kind() == IdKind::string ? table.table.find(id) : -1;
+    return table.ids.kind() == IdKind::string ? found(table.table.find(id)) : IdTable::missing;
 }
 
 std::int64_t find_int64(const LentTable& table, std::int64_t id) {
-    if (table.ids.kind() != IdKind::int64) return -1;
-    return table.table.find({reinterpret_cast<const char*>(&id), sizeof id});
+    if (table.ids.kind() != IdKind::int64) return IdTable::missing;
+    return found(table.table.find({reinterpret_cast<const char*>(&id), sizeof id}));
 }
 
 std::string_view id_at(const IdColumn& column, std::int64_t position) {

@@ -2,7 +2,7 @@
 
 An `IdColumn` is a prepared handle on an Arrow column of ids (string or int64, any number of batches, by reference).
 An `IdTable` is the hash table over such a column: flat bytes, mapped and used in place. Every access is bounds-checked
-in the kernel against the Arrow buffers, so a damaged file gives "not found" (and `check` reports it), never a crash.
+in the kernel against the Arrow buffers, and each bucket has a checksum: a search that meets damage says so.
 Format: docs/formats/ids.md. Everything here may be used from any number of threads.
 """
 
@@ -101,24 +101,35 @@ class IdTable:
         return len(self.ids)
 
     def find(self, ids: Ids | Sequence[str] | Sequence[int]) -> Positions:
-        """Position of each id, or -1: int64 [len(ids)]. Nulls and ids of the other type are not found."""
+        """Position of each id, or -1: int64 [len(ids)]. Nulls and ids of the other type are not found.
+
+        CorruptionError, naming the table, if a bucket on the way is damaged.
+        """
         if not isinstance(ids, (pa.Array, pa.ChunkedArray)):
             return np.fromiter((self.find_one(id) for id in ids), dtype=np.int64, count=len(ids))
         needles = _comparable(ids)
         if needles is None or needles.strings != self.ids.strings:
             return np.full(len(ids), -1, np.int64)
-        return self._table.find_all(needles._column)
+        try:
+            return self._table.find_all(needles._column)
+        except ValueError as error:
+            raise self._damaged(error) from None
 
     def find_one(self, id: str | int) -> int:
-        """Position of one id, or -1."""
-        if isinstance(id, str):
-            try:
+        """Position of one id, or -1. CorruptionError as in `find`."""
+        try:
+            if isinstance(id, str):
                 return self._table.find_string(id)
-            except (TypeError, UnicodeEncodeError):  # a lone surrogate is no Unicode text, so no row has that id
-                return -1
-        if isinstance(id, (int, np.integer)) and INT64_MIN <= id <= INT64_MAX:
-            return self._table.find_int64(int(id))
+            if isinstance(id, (int, np.integer)) and INT64_MIN <= id <= INT64_MAX:
+                return self._table.find_int64(int(id))
+        except TypeError:  # a lone surrogate is no Unicode text, so no row has that id
+            return -1
+        except ValueError as error:
+            raise self._damaged(error) from None
         return -1
+
+    def _damaged(self, error: ValueError) -> CorruptionError:
+        return CorruptionError(f"{self.name}: {error}; run repair() to rebuild it from the rows")
 
     def check(self) -> list[str]:
         """Look up every id of the column; what is wrong, in sentences, or nothing."""
