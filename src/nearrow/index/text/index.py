@@ -162,13 +162,15 @@ class TextIndex(Searching):
             self._attempt(lambda: delete_rows(writer, self._schema, numbers))
             self._dirty = True
 
-    def commit(self, watermark: int, lsn: int = 0) -> None:
+    def commit(self, watermark: int, lsn: int | None = None) -> None:
         """Make what was added and deleted durable and visible, complete below `watermark` and up to log record `lsn`.
 
+        lsn None: as before. Raises InvalidArgumentError if either number would fall, StorageError as `add`.
         REQUIRES: the log is durable up to `lsn`, else a power loss leaves an index of rows that never were.
         """
         with self._lock:
             self._require_writable()
+            lsn = self.lsn if lsn is None else lsn
             least = max(self._next_row, self.watermark)
             if not least <= watermark <= NUMBER_MAX or not self.lsn <= lsn <= NUMBER_MAX:
                 raise InvalidArgumentError(
