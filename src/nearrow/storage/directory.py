@@ -113,7 +113,8 @@ class Directory(Protocol):
 
     def unlink(self, name: str) -> None: ...
     def make_folder(self, name: str) -> None:
-        """Makes it, and its parents, durably (each parent is synced); nothing happens if it exists."""
+        """Makes it, and its parents, durably. Each parent is synced, even if the folder exists: who made it may not have
+        come so far."""
 
     def remove_folder(self, name: str) -> None:
         """Removes it with all that is in it; nothing happens if it does not exist."""

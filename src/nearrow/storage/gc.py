@@ -49,11 +49,17 @@ def retire(directory: Directory, keep: Iterable[str]) -> list[str]:
 
 
 def clean_temporary(directory: Directory) -> list[str]:
-    """Deletes unpublished leftovers of a crash. REQUIRES the writer's lock, before the first write of this process."""
+    """Deletes unpublished leftovers of a crash, and makes durable what the last writer renamed and could not sync.
+
+    REQUIRES the writer's lock, before the first write of this process.
+    """
     removed = []
     for folder in ("", LOG_FOLDER):
         stale = [_join(folder, name) for name in directory.list(folder) if name.endswith(TEMPORARY_SUFFIX)]
-        _unlink(directory, folder, stale)
+        for name in stale:
+            directory.unlink(name)
+        if folder == "" or directory.exists(folder):
+            directory.sync_folder(folder)
         removed += stale
     return removed
 

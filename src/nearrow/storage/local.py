@@ -27,9 +27,10 @@ class LocalDirectory:
         """NotFoundError if the folder is missing and may not be made."""
         self._path = os.path.abspath(os.fspath(path))
         self._read_only = read_only
-        if not os.path.isdir(self._path):
-            if read_only or not create:
-                raise NotFoundError(f"{self._path}: no such directory; open it for writing once to create it")
+        missing = not os.path.isdir(self._path)
+        if missing and (read_only or not create):
+            raise NotFoundError(f"{self._path}: no such directory; open it for writing once to create it")
+        if not read_only:
             with translated("create the directory", self._path):
                 _make_folders(self._path)
 
@@ -82,8 +83,10 @@ class LocalDirectory:
             os.unlink(self._writable(name))
 
     def make_folder(self, name: str) -> None:
+        parts = self._writable(name)[len(self._path) + 1 :].split("/")
         with translated("make the folder", name):
-            _make_folders(self._writable(name))
+            for depth in range(len(parts)):
+                _make_folder("/".join([self._path, *parts[: depth + 1]]))
 
     def remove_folder(self, name: str) -> None:
         path = self._writable(name)
@@ -165,16 +168,24 @@ class NoLock:
 
 def _make_folders(path: str) -> None:
     """Like makedirs, but each new entry is made durable in its parent (rule 1)."""
-    if os.path.isdir(path):
-        return
     parent = os.path.dirname(path)
-    _make_folders(parent)
+    if not os.path.isdir(parent):
+        _make_folders(parent)
+    try:
+        _make_folder(path)
+    except PermissionError:
+        if not os.path.isdir(path):  # one that someone else made below a folder that we may not open is theirs to sync
+            raise
+
+
+def _make_folder(path: str) -> None:
+    """Durable even if it exists: who made it may have died, or failed, before it was synced."""
     try:
         os.mkdir(path)
     except FileExistsError as error:
         if not os.path.isdir(path):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from error
-    _sync_folder(parent)
+    _sync_folder(os.path.dirname(path))
 
 
 def _sync_folder(path: str) -> None:

@@ -70,6 +70,7 @@ class LogWriter:
         """A new, empty, durable log. The log before it (if any) must be durable for exactly `previous_bytes`."""
         if previous_bytes == 0 and seq > 1 and directory.exists(log_name(seq - 1)):
             raise InvalidArgumentError(f"{log_name(seq)}: previous_bytes must say how far {log_name(seq - 1)} is valid")
+        directory.make_folder(LOG_FOLDER)
         return cls._start(directory, seq, epoch, next_lsn, previous_bytes, previous_chain, ())
 
     @classmethod
@@ -81,6 +82,8 @@ class LogWriter:
         """
         if epoch <= end.epoch:
             raise InvalidArgumentError(f"epoch {epoch} must be above {end.epoch}, the last writer's")
+        directory.make_folder(LOG_FOLDER)  # also if it exists: the last writer may have failed to sync it, and
+        directory.sync_folder(LOG_FOLDER)  # its last log's name, which must not vanish while this one's stays
         tail: list[pa.Buffer] = []
         if end.last_lsn > end.durable_lsn:
             log, header = open_log(directory, end.seq)
@@ -111,8 +114,6 @@ class LogWriter:
         """Under a temporary name until it is whole and durable: a log that has its name has a valid header."""
         name = log_name(seq)
         temporary = name + TEMPORARY_SUFFIX
-        if not directory.exists(LOG_FOLDER):
-            directory.make_folder(LOG_FOLDER)
         if directory.exists(temporary):  # left by a crash; it was never published
             directory.unlink(temporary)
         header = encode_header(seq, epoch, next_lsn, previous_bytes, previous_chain)

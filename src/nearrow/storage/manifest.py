@@ -237,4 +237,7 @@ def _refuse_unknown(body: dict[str, Any], name: str) -> None:
 
 
 def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(f"manifest: config or extra are not plain JSON values ({error})") from error

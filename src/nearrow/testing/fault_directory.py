@@ -133,13 +133,13 @@ class FaultDirectory:
             node = self._disk.find(full)
             if isinstance(node, FileImage):
                 raise StorageError(f"{name}: a file lies where the folder should be; move it away")
+            above = parent_of(full)
+            if above:
+                FaultDirectory._view(self._disk, "").make_folder(above)
+            folder = self._disk.folder(above)
             if node is None:
-                above = parent_of(full)
-                if above:
-                    FaultDirectory._view(self._disk, "").make_folder(above)
-                folder = self._disk.folder(above)
                 self._disk.step("make_folder", full, lambda: folder.add(_last(full), FolderImage()))
-                self._disk.step("sync_folder", above, folder.sync)
+            self._disk.step("sync_folder", above, folder.sync)
 
     def remove_folder(self, name: str) -> None:
         full = self._at(name)
