@@ -90,13 +90,13 @@ def _synthetic(rows: int) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
 
 
 def _tiny() -> tuple[np.ndarray, np.ndarray]:
-    return manifold(5_000, 32, seed=7, clusters=20), manifold(100, 32, seed=7, clusters=20, stream=1)
+    return manifold(5_000, 32, seed=7, intrinsic=8), manifold(100, 32, seed=7, intrinsic=8, stream=1)
 
 
 SOURCES: dict[str, tuple[str, Callable[[], tuple[np.ndarray, np.ndarray]], str]] = {
     "wordnet": ("cosine", _wordnet, "WordNet glosses, MiniLM, 115,659 × 384, cosine"),
     "fashion-mnist": ("l2", _fashion_mnist, "Fashion-MNIST, 60,000 × 784, l2"),
-    "synthetic-1m": ("l2", _synthetic(1_000_000), "synthetic curved sheets of 20 dimensions, 1,000,000 × 128, l2"),
+    "synthetic-1m": ("l2", _synthetic(1_000_000), "synthetic curved sheet of 13 dimensions, 1,000,000 × 128, l2"),
     "wordnet-dot": ("dot", _wordnet_dot, "WordNet glosses × log-normal norms (σ = 0.25), 115,659 × 384, dot"),
     "tiny": ("l2", _tiny, "synthetic, 5,000 × 32, l2: only to try the harness"),
 }

@@ -36,6 +36,7 @@ def main(folder: Path = results.FOLDER) -> None:
         if curves:
             plot_curves(curves, title, folder / f"{dataset}.svg")
             parts.append(f"![recall against queries per second]({dataset}.svg)")
+        parts.append(_counted_table(indexes))
         if databases:
             parts += ["### Databases", _search_table(databases), _latency_table(databases), _database_costs(databases)]
         filtered = {name: figures["filtered"] for name, figures in databases.items() if figures.get("filtered")}
@@ -127,6 +128,17 @@ def _cost_table(found: dict[str, dict[str, Any]]) -> str:
         version = figures.get("open", {}).get("version") or built.get("1", {}).get("version", "")
         rows.append([f"{name} {version}", *cells, bytes_text(disk) if disk else "–"])
     return markdown(["build", "1 thread (× faster)", "2 threads", "index on disk"], rows)
+
+
+def _counted_table(found: dict[str, dict[str, Any]]) -> str:
+    rows = []
+    for name, figures in found.items():
+        for point in figures.get("counted", {}).get("points", []):
+            counted = [f"{point[what]:,.0f}" for what in ("hops", "code_distances", "exact_distances")]
+            times = [f"{point['memory_us']:.1f} µs", f"{point['measured_us']:.1f} µs", f"{point['share']:.0%}"]
+            rows.append([f"{name} at {point['asked']:g} (ef {point['beam']})", *counted, *times])
+    header = ["the walk, per query", "hops", "code distances", "exact distances"]
+    return markdown([*header, "memory floor", "measured", "floor ÷ measured"], rows)
 
 
 def _database_costs(found: dict[str, dict[str, Any]]) -> str:

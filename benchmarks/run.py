@@ -24,11 +24,12 @@ from benchmarks.session import peers_python
 from benchmarks.setup_peers import install
 from benchmarks.stages import Plan
 from benchmarks.stages.build import build
+from benchmarks.stages.count import count
 from benchmarks.stages.filter import search_filtered
 from benchmarks.stages.search import search
 from benchmarks.stages.text import search_text
 
-STAGES = ("build", "search", "filter", "text")
+STAGES = ("build", "search", "count", "filter", "text")
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
@@ -91,6 +92,8 @@ def main(given: list[str] | None = None) -> None:
             elif stage == "search":
                 search(plan, dataset, indexes)
                 search(plan, dataset, databases)
+            elif stage == "count":
+                count(plan, dataset, indexes)
             elif stage == "filter":
                 search_filtered(plan, dataset, databases)
             elif stage == "text":

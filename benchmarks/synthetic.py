@@ -8,8 +8,6 @@ Every block of rows has its own random stream, so any part of a set can be drawn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 BLOCK_ROWS = 50_000
@@ -21,55 +19,35 @@ def manifold(
     *,
     seed: int,
     stream: int = 0,
-    clusters: int = 400,
-    decay: float = 0.5,
-    intrinsic: int = 20,
-    curvature: float = 0.5,
+    intrinsic: int = 13,
+    clusters: int = 200,
     spread: float = 1.0,
-    noise: float = 0.02,
+    curvature: float = 0.5,
+    noise: float = 0.1,
 ) -> np.ndarray:
-    """Rows [rows, dimension] float32 near `clusters` curved sheets of `intrinsic` dimensions.
+    """Rows [rows, dimension] float32 near one curved sheet of `intrinsic` dimensions, in overlapping clumps upon it.
 
-    `stream` draws other rows from the same sheets: 0 is the base, 1 the queries.
+    `stream` draws other rows from the same sheet: 0 is the base, 1 the queries.
     """
     out = np.empty((rows, dimension), np.float32)
-    for start, block in _manifold_blocks(
-        rows, dimension, seed, stream, clusters, decay, intrinsic, curvature, spread, noise
-    ):
-        out[start : start + len(block)] = block
-    return out
-
-
-def _manifold_blocks(
-    rows: int,
-    dimension: int,
-    seed: int,
-    stream: int,
-    clusters: int,
-    decay: float,
-    intrinsic: int,
-    curvature: float,
-    spread: float,
-    noise: float,
-) -> Iterator[tuple[int, np.ndarray]]:
     shape = np.random.default_rng([seed, 0])
-    centres = shape.standard_normal((clusters, dimension)).astype(np.float32) * (spread / np.sqrt(dimension))
-    scale = (np.arange(1, intrinsic + 1) ** -decay).astype(np.float32)  # a few long directions, many short ones
-    scale /= np.linalg.norm(scale)
-    sheets = shape.standard_normal((clusters, intrinsic, dimension)).astype(np.float32) / np.sqrt(dimension)
-    bends = shape.standard_normal((clusters, intrinsic, dimension)).astype(np.float32) / np.sqrt(dimension)
+    centres = shape.standard_normal((clusters, intrinsic)).astype(np.float32) * np.float32(spread)
+    widths = shape.uniform(0.5, 1.0, clusters).astype(np.float32)
     weights = shape.dirichlet(np.full(clusters, 2.0))
+    plane = shape.standard_normal((intrinsic, dimension)).astype(np.float32) / np.float32(np.sqrt(dimension))
+    waves = shape.standard_normal((intrinsic, 4 * intrinsic)).astype(np.float32) / np.float32(np.sqrt(intrinsic))
+    bends = shape.standard_normal((4 * intrinsic, dimension)).astype(np.float32)
+    bends *= np.float32(curvature / np.sqrt(4 * dimension))
     for number, start in enumerate(range(0, rows, BLOCK_ROWS)):
         draw = np.random.default_rng([seed, 1, stream, number])
         count = min(BLOCK_ROWS, rows - start)
-        cluster = draw.choice(clusters, count, p=weights)
-        latent = draw.standard_normal((count, intrinsic)).astype(np.float32) * scale
-        block = draw.standard_normal((count, dimension)).astype(np.float32) * np.float32(noise / np.sqrt(dimension))
-        curved = np.sin(latent * np.float32(3.0)) * np.float32(curvature)
-        for label in np.unique(cluster):
-            at = np.flatnonzero(cluster == label)
-            block[at] += centres[label] + latent[at] @ sheets[label] + (curved[at] * scale) @ bends[label]
-        yield start, block
+        clump = draw.choice(clusters, count, p=weights)
+        latent = centres[clump] + draw.standard_normal((count, intrinsic), np.float32) * widths[clump, None]
+        block = out[start : start + count]
+        np.matmul(latent, plane, out=block)
+        block += np.sin(latent @ waves) @ bends
+        block += draw.standard_normal((count, dimension), np.float32) * np.float32(noise / np.sqrt(dimension))
+    return out
 
 
 def lognormal_norms(directions: np.ndarray, *, seed: int, sigma: float) -> np.ndarray:

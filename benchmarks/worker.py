@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from importlib.metadata import version
@@ -179,6 +181,11 @@ class Worker:
                 break
         return {"qps": count / (time.perf_counter() - started), "queries": count}
 
+    def do_count(self, beam: Any) -> dict[str, Any]:
+        """Means per query of what the engine's walk did, for engines that count."""
+        self.engine.set_beam(beam)
+        return self.engine.counters(np.ascontiguousarray(self.dataset.queries))
+
     def do_statistics(self) -> dict[str, Any]:
         return self.engine.statistics()
 
@@ -211,7 +218,14 @@ def serve(worker: Worker, commands: TextIO, answers: TextIO) -> None:
         answers.flush()
 
 
+def die_with_parent() -> None:
+    """A coordinator that is killed must not leave a build running (Linux; elsewhere the closed pipe ends it later)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def main() -> None:
+    die_with_parent()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # some engines print: their words go to the log, not among the answers
     engine, dataset, folder = sys.argv[1:]

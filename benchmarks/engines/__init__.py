@@ -66,6 +66,10 @@ class Engine:
         """Databases with full text: the K best rows for vector and words, fused by reciprocal rank."""
         raise NotImplementedError
 
+    def counters(self, queries: np.ndarray) -> dict[str, float]:
+        """Engines that count: mean hops, code_distances and exact_distances per query."""
+        raise NotImplementedError
+
     def statistics(self) -> dict[str, Any]:
         """The engine's own figures, if it has any."""
         return {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-import nearrow
 import numpy as np
 import pyarrow as pa
 
+import nearrow
 from benchmarks.engines import Condition, Engine, K
 
 OPERATORS = {"=": "$eq", "<": "$lt", ">=": "$gte"}

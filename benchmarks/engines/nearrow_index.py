@@ -40,5 +40,9 @@ class Nearrow(Engine):
     def batch(self, queries: np.ndarray, threads: int) -> np.ndarray:
         return self.index.search(queries, K, ef_search=self.beam, threads=threads)[0]
 
+    def counters(self, queries: np.ndarray) -> dict[str, float]:
+        counted = self.index.graph.search(queries, K, ef_search=self.beam, counters=True)[3].mean(axis=0)
+        return dict(zip(("hops", "code_distances", "exact_distances"), counted.tolist(), strict=True))
+
     def statistics(self) -> dict[str, Any]:
-        return dict(self.index.stats()) | {"nbytes": self.index.nbytes}
+        return {**self.index.stats(), "nbytes": self.index.nbytes}
