@@ -6,10 +6,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from nearrow.query.filter.bits import Bits
 
-ENTRY_BYTES = 256  # what an entry costs besides its bitmap, roughly
+Cached = TypeVar("Cached")
+ENTRY_BYTES = 256  # what an entry costs besides its value, roughly
 BYTES_DEFAULT = 64 << 20
 
 
@@ -21,49 +23,56 @@ class CacheStats:
     misses: int
 
 
-class BitmapCache:
-    """Bitmaps by (part key, filter key), the least recently used dropped first beyond `bytes_max`. Thread-safe.
+class BytesCache(Generic[Cached]):
+    """Values by (part key, key), the least recently used dropped first beyond `bytes_max`. Thread-safe.
 
-    REQUIRES: the part's key names immutable rows; bitmaps are handed out read-only and shared.
+    REQUIRES: the part's key names immutable rows; values are shared, so nobody writes to them.
     """
 
     def __init__(self, bytes_max: int = BYTES_DEFAULT) -> None:
         self._bytes_max = bytes_max
-        self._entries: OrderedDict[tuple[Hashable, Hashable], Bits] = OrderedDict()
+        self._entries: OrderedDict[tuple[Hashable, Hashable], tuple[Cached, int]] = OrderedDict()
         self._bytes = 0
         self._hits = 0
         self._misses = 0
         self._lock = threading.Lock()
 
-    def get(self, part: Hashable, filter: Hashable) -> Bits | None:
+    def get(self, part: Hashable, key: Hashable) -> Cached | None:
         with self._lock:
-            bits = self._entries.get((part, filter))
-            if bits is None:
+            entry = self._entries.get((part, key))
+            if entry is None:
                 self._misses += 1
                 return None
             self._hits += 1
-            self._entries.move_to_end((part, filter))
-            return bits
+            self._entries.move_to_end((part, key))
+            return entry[0]
 
-    def put(self, part: Hashable, filter: Hashable, bits: Bits) -> None:
-        cost = bits.nbytes + ENTRY_BYTES
+    def put_sized(self, part: Hashable, key: Hashable, value: Cached, size: int) -> None:
+        """Keep `value`, which takes `size` bytes; one that is larger than the whole cache is not kept."""
+        cost = size + ENTRY_BYTES
         if cost > self._bytes_max:
             return
-        bits.flags.writeable = False
         with self._lock:
-            old = self._entries.pop((part, filter), None)
-            self._bytes += cost - (0 if old is None else old.nbytes + ENTRY_BYTES)
-            self._entries[(part, filter)] = bits
+            self._bytes += cost - self._entries.pop((part, key), (None, 0))[1]
+            self._entries[(part, key)] = (value, cost)
             while self._bytes > self._bytes_max:
-                _, dropped = self._entries.popitem(last=False)
-                self._bytes -= dropped.nbytes + ENTRY_BYTES
+                _, (_, dropped) = self._entries.popitem(last=False)
+                self._bytes -= dropped
 
     def forget_part(self, part: Hashable) -> None:
         """Drop what belongs to a part that is gone (merged away, or a closed collection's)."""
         with self._lock:
             for key in [key for key in self._entries if key[0] == part]:
-                self._bytes -= self._entries.pop(key).nbytes + ENTRY_BYTES
+                self._bytes -= self._entries.pop(key)[1]
 
     def stats(self) -> CacheStats:
         with self._lock:
             return CacheStats(len(self._entries), self._bytes, self._hits, self._misses)
+
+
+class BitmapCache(BytesCache[Bits]):
+    """The bitmaps of filters, by (part key, filter key)."""
+
+    def put(self, part: Hashable, filter: Hashable, bits: Bits) -> None:
+        bits.flags.writeable = False
+        self.put_sized(part, filter, bits, bits.nbytes)

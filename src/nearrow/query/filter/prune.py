@@ -16,7 +16,10 @@ _OPPOSITE: dict[Verdict, Verdict] = {"none": "all", "some": "some", "all": "none
 
 
 class ZoneMap(Protocol):
-    """A column's smallest and largest value that is not null (None: there is none, or it is unknown), and its nulls."""
+    """The smallest and largest value of a column (None if, and only if, all rows are null), and how many are null.
+
+    A column with a NaN has no zone map: NaN lies outside every interval.
+    """
 
     @property
     def min(self) -> Any: ...
@@ -29,8 +32,8 @@ class ZoneMap(Protocol):
 def prune(filter: tree.Filter, zone: Callable[[str], ZoneMap | None]) -> Verdict:
     """Whether no row, all rows or (as far as can be told) some rows of a part match.
 
-    zone: gives a column's zone map, or None if there is none. Only top-level columns have them; whatever lies inside a
-    struct or list, and SQL and pyarrow expressions that were not translated, are "some".
+    zone: gives the zone map of a column (or of a struct's field, by dotted path), or None if there is none. What lies in
+    a list, and SQL and pyarrow expressions that were not translated, are "some".
     """
     return _verdict(filter.root, zone)
 
@@ -46,9 +49,7 @@ def _verdict(node: tree.Node, zone: Callable[[str], ZoneMap | None]) -> Verdict:
         case tree.Or(children):
             return _OPPOSITE[_strictest([_OPPOSITE[_verdict(child, zone)] for child in children])]
         case tree.Exists(field) | tree.Compare(field) | tree.In(field):
-            if field.path or field.in_list or not field.column:
-                return "some"
-            known = zone(field.column)
+            known = None if field.in_list else zone(".".join((field.column, *field.path)))
             return "some" if known is None else _leaf(node, field.type, known)
     return "some"
 
@@ -60,23 +61,17 @@ def _strictest(verdicts: list[Verdict]) -> Verdict:
 
 
 def _leaf(node: tree.Node, kind: pa.DataType, zone: ZoneMap) -> Verdict:
-    if isinstance(node, tree.Exists):
-        return "all" if zone.null_count == 0 else "some"
     low, high = _raw(zone.min, kind), _raw(zone.max, kind)
     if low is None or high is None:
-        return "some"
+        return "none"  # all rows are null, and no leaf is true of null
+    if isinstance(node, tree.Exists):
+        return "all" if zone.null_count == 0 else "some"
     verdict: Verdict = "some"
     if isinstance(node, tree.Compare):
         verdict = _compared(node.operation, node.value, low, high)
-        if node.nan_is_greatest and verdict == "none" and node.operation in ("gt", "gte"):
-            return "some"
-        if pt.is_floating(kind) and node.operation == "ne" and verdict == "none":
-            return "some"  # NaN is not in the zone map, and is unequal
     elif isinstance(node, tree.In):
         verdict = "none" if _outside(node.values, low, high) else "some"
-    if verdict == "all" and (zone.null_count or pt.is_floating(kind)):
-        return "some"  # a null matches no leaf, nor does NaN
-    return verdict
+    return "some" if verdict == "all" and zone.null_count else verdict
 
 
 def _compared(operation: str, value: Value, low: Any, high: Any) -> Verdict:
