@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from nearrow.analytics.sql_filter import SqlFilterEngine
 from nearrow.errors import InvalidArgumentError
 from nearrow.progress import bar, steps
-from nearrow.query.executor import chosen_columns, vector_search
-from nearrow.query.nearest import alive
-from nearrow.query.query import TARGET_RECALL, VectorQuery, check_positive, query_vectors
+from nearrow.query.accept import Filters, matching_rows
+from nearrow.query.ask import Extras, ask
+from nearrow.query.executor import Source, chosen_columns
+from nearrow.query.facet_counts import facet_counts
+from nearrow.query.filter import Filter, parse_filter
+from nearrow.query.query import TARGET_RECALL, VectorQuery, check_positive
+from nearrow.query.recall import Recall, measure_recall
+from nearrow.query.text_search import TextSearch
 from nearrow.schema import CollectionConfig, batches, canonical_id_array
 from nearrow.segment.view import View
 from nearrow.write.background import cpu_threads
 from nearrow.write.follower import Follower
+from nearrow.write.record import RowNumbers
 from nearrow.write.transaction import Transaction
 from nearrow.write.writer import Writer
 
@@ -37,6 +44,9 @@ class Collection:
     def __init__(self, store: Writer | Follower, on_close: Callable[[Collection], None] | None = None) -> None:
         self._store = store
         self._on_close = on_close
+        self._sql = SqlFilterEngine()
+        self._filters = Filters(self._sql)
+        self._search = Source(store.config.metric, self._view, self._filters, store.texts)
 
     # ---- about
 
@@ -121,10 +131,24 @@ class Collection:
         return count
 
     def update(
-        self, rows: Rows = None, *, ids: Any = None, vectors: Any = None, texts: Any = None, metadata: Any = None
+        self,
+        rows: Rows = None,
+        *,
+        where: Any = None,
+        ids: Any = None,
+        vectors: Any = None,
+        texts: Any = None,
+        metadata: Any = None,
     ) -> int:
-        """Change only the columns given, of rows that exist; returns how many. NotFoundError if an id does not exist."""
+        """Change only the columns given, of rows that exist; returns how many. NotFoundError if an id does not exist.
+
+        With `where`, rows is one dict without an id: these values go to every row that matches.
+        """
         writer = self._writer()
+        if where is not None:
+            if not isinstance(rows, dict) or "id" in rows:
+                raise InvalidArgumentError("update(where=…) takes one dict of new values, without an id")
+            return writer.update_where(self._matching(where), rows)
         checked = batches(
             rows,
             ids=ids,
@@ -137,12 +161,14 @@ class Collection:
         )
         return writer.update(checked)
 
-    def delete(self, ids: Any = None) -> int:
-        """Delete rows by id; ids that do not exist are ignored. Returns how many went."""
+    def delete(self, ids: Any = None, *, where: Any = None) -> int:
+        """Delete rows by id (ids that do not exist are ignored), or all that match a filter. Returns how many went."""
         writer = self._writer()
-        if ids is None:
-            raise InvalidArgumentError("delete() needs ids")
-        return writer.delete(canonical_id_array(ids, writer.core.state.schema))
+        if (ids is None) == (where is None):
+            raise InvalidArgumentError("delete() needs either ids or where=")
+        if ids is not None:
+            return writer.delete(canonical_id_array(ids, writer.core.state.schema))
+        return writer.delete_where(self._matching(where))
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -161,17 +187,21 @@ class Collection:
         found = owner >= 0
         return view.take(owner[found], position[found], chosen)
 
-    def count(self) -> int:
-        """How many rows there are."""
-        return self._view().count
+    def count(self, where: Any = None) -> int:
+        """How many rows there are, or match the filter."""
+        view = self._view()
+        return sum(allowed.count for allowed in self._filters.accept(view, self._filter(where, view)))
 
-    def scan(self, columns: Sequence[str] | None = None, batch_rows: int = 65536) -> pa.RecordBatchReader:
-        """All rows as a stream of batches; zero-copy where whole batches of a segment are alive."""
+    def scan(
+        self, where: Any = None, columns: Sequence[str] | None = None, batch_rows: int = 65536
+    ) -> pa.RecordBatchReader:
+        """The rows that match, or all, as a stream of batches; zero-copy where whole batches of a segment are wanted."""
         check_positive("batch_rows", batch_rows)
         view = self._view()
         chosen = list(view.schema.names) if columns is None else chosen_columns(view.schema, columns)
         schema = pa.schema([view.schema.field(name) for name in chosen])
-        return pa.RecordBatchReader.from_batches(schema, view.scan(chosen, batch_rows))
+        wanted = [allowed.bits for allowed in self._filters.accept(view, self._filter(where, view))]
+        return pa.RecordBatchReader.from_batches(schema, view.scan(chosen, batch_rows, wanted))
 
     def to_arrow(self) -> pa.Table:
         """All rows as a pyarrow.Table; mapped, not copied, where whole batches of a segment are alive."""
@@ -192,29 +222,79 @@ class Collection:
     def search(
         self,
         vector: Any = None,
-        *,
+        text: Any = None,
         k: int | None = 10,
+        where: Any = None,
+        *,
+        negatives: Any = None,
+        negative_weight: float = 0.5,
+        fusion: Any = "rrf",
         ef_search: int | None = None,
         target_recall: float = TARGET_RECALL,
         exact: bool = False,
         within: float | None = None,
         columns: Sequence[str] | None = None,
+        facets: Sequence[Any] | None = None,
+        group_by: str | None = None,
+        group_size: int = 1,
+        after: str | None = None,
+        rerank: Callable[..., Any] | None = None,
+        diversity: float | None = None,
+        strict: bool = False,
+        explain: bool = False,
     ) -> Any:
-        """The rows nearest to `vector`: Hits for a 1-D array, a list of Hits for a 2-D one (computed in parallel).
+        """The best rows: Hits for a 1-D `vector` or a text, a list of Hits for a 2-D one (computed in parallel).
 
-        k: how many; min(k, rows) come back, always. ef_search: an explicit beam; else target_recall chooses it from a
-        curve measured when the graph was built. exact: brute force. within: only distance <= within (k may be None).
-        columns: which come back (default: all but the vector).
+        vector: nearest rows. text: BM25 over the text fields: words, "a phrase", +must, -not, fuzzy~1, prefix*,
+            field:word, word^2; strict=True raises for what cannot be parsed. Both: hybrid, joined by `fusion`
+            ("rrf", "weighted", "max", "min", "average", RRF(k=60), Weighted(0.7, 0.3), or a function).
+        k: min(k, rows that match) come back, always. where: a filter (dict, SQL expression, pyarrow expression); for a
+            batch also a list with one for each query.
+        negatives: vectors to stay away from: rank by distance - negative_weight * mean distance to them.
+        ef_search: an explicit beam; else target_recall picks one from a curve measured when the graph was built.
+        exact: brute force. within: only distance <= within (then k may be None: all of them).
+        columns: which come back (default: all but the vector). facets: counted over all rows that match where and text.
+        group_by: at most `group_size` hits for each value of a column. after: `hits.cursor` of the page before.
+        rerank: (request, hits) -> scores, for 4k hits. diversity: 0..1, unlike hits first (MMR). explain: hits.explanation.
         """
         query = VectorQuery(k, ef_search, target_recall, exact, within)
-        if vector is None:
-            raise InvalidArgumentError("search() needs a vector")
-        queries = query_vectors(vector, self.config.dimension, self.config.metric)
+        extras = Extras(
+            text,
+            strict,
+            negatives,
+            negative_weight,
+            fusion,
+            facets,
+            group_by,
+            group_size,
+            after,
+            rerank,
+            diversity,
+            explain,
+        )
+        threads = cpu_threads()
+        return ask(self._source(), self._sql, self.config.dimension, vector, query, where, columns, extras, threads)
+
+    def facets(self, facets: Sequence[Any], where: Any = None, *, text: Any = None) -> dict[str, Any]:
+        """Counts over all rows that match: a field's values, ranges ({"field":, "ranges":}), or min, max and average."""
+        source = self._source()
+        view, words = source.newest(), None
+        if text is not None:
+            view, texts = source.text_views()
+        accept = self._filters.accept(view, self._filter(where, view))
+        if text is not None:
+            words = TextSearch(view, texts, accept, text, strict=False)
+        return facet_counts(facets, view, accept, words, self._filters)
+
+    def recall(
+        self, k: int = 10, sample: int = 200, where: Any = None, *, target_recall: float = TARGET_RECALL
+    ) -> Recall:
+        """The recall@k of searches like the default ones, measured against exact search on this data: a float."""
+        check_positive("sample", sample)
         view = self._view()
-        batch = queries if queries.ndim == 2 else queries.reshape(1, -1)
-        threads = cpu_threads() if len(batch) > 1 else 1
-        found = vector_search(view, self.config.metric, batch, query, alive(view), columns, threads)
-        return found if queries.ndim == 2 else found[0]
+        accept = self._filters.accept(view, self._filter(where, view))
+        query = VectorQuery(k, target_recall=target_recall)
+        return measure_recall(view, self.config.metric, accept, query, sample, self.config.seed, cpu_threads())
 
     # ---- upkeep
 
@@ -250,6 +330,21 @@ class Collection:
     def _view(self) -> View:
         self._store.check_open()
         return self._store.view
+
+    def _source(self) -> Source:
+        self._store.check_open()
+        return self._search
+
+    def _matching(self, where: Any) -> Callable[[View], RowNumbers]:
+        """A function from a view to the row numbers that match."""
+
+        def matching(view: View) -> RowNumbers:
+            return matching_rows(view, self._filters.accept(view, self._filter(where, view)))
+
+        return matching
+
+    def _filter(self, where: Any, view: View) -> Filter | None:
+        return None if where is None else parse_filter(where, view.schema, self._sql)
 
     def _writer(self) -> Writer:
         if not isinstance(self._store, Writer):

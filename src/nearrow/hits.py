@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nearrow.errors import NotFoundError
+from nearrow.errors import InvalidArgumentError, NotFoundError
 
 
 class Hits(Sequence["Hit"]):
@@ -43,6 +43,9 @@ class Hits(Sequence["Hit"]):
         """Further arrays, one value a hit: vector_score, text_score, combined_score, … of a hybrid search."""
         self.facets: Mapping[str, Any] = facets or {}
         self.explanation = explanation
+        self.cursor: str | None = None
+        """Of a search with any option besides the plain ones: give it to the next search as `after=` for the next page."""
+        self.snippet: Callable[[str, str], Any] | None = None
 
     @cached_property
     def ids(self) -> npt.NDArray[Any]:
@@ -147,6 +150,12 @@ class Hit:
     def keys(self) -> list[str]:
         """The columns fetched."""
         return list(self._hits._table.column_names)
+
+    def snippet(self, field: str) -> Any:
+        """The part of the hit's text that shows best why it matches; str() of it marks the words. Text searches only."""
+        if self._hits.snippet is None:
+            raise InvalidArgumentError("snippets need a text query: search(text=…)")
+        return self._hits.snippet(self[field] or "", field)
 
     def to_dict(self) -> dict[str, Any]:
         """id, distance, score and the columns."""

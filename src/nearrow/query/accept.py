@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from nearrow.query.facets import FacetCache
 from nearrow.query.filter import BitmapCache, Filter, bits, columns_of, evaluate, prune
 from nearrow.query.filter.evaluate import SqlMasks
 from nearrow.segment.rows import Bits
@@ -33,6 +34,7 @@ class Filters:
 
     def __init__(self, sql: SqlMasks | None) -> None:
         self.cache = BitmapCache()
+        self.facet_values: FacetCache = FacetCache()
         self._sql = sql
 
     def accept(self, view: View, where: Filter | None) -> list[Accept]:
@@ -64,11 +66,11 @@ def matching_positions(accept: Accept, rows: int) -> np.ndarray[tuple[int], np.d
     return np.flatnonzero(bits.unpack(accept.bits, rows)).astype(np.int64)
 
 
-def matching_ids(view: View, accepted: Sequence[Accept]) -> pa.Array:
-    """The ids of all rows accepted."""
-    pieces = []
-    for part, allowed in zip(view.parts, accepted, strict=True):
-        if allowed.count:
-            taken = part.take(matching_positions(allowed, part.rows), ["id"])
-            pieces += taken.column("id").chunks
-    return pa.chunked_array(pieces, view.schema.field("id").type).combine_chunks()
+def matching_rows(view: View, accepted: Sequence[Accept]) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """The row numbers of all rows accepted."""
+    found = [
+        part.row_numbers_at(matching_positions(allowed, part.rows))
+        for part, allowed in zip(view.parts, accepted, strict=True)
+        if allowed.count
+    ]
+    return np.concatenate([np.empty(0, np.uint64), *found])

@@ -1,56 +1,162 @@
-"""Executor: how does a query become hits?"""
+"""Executor: how does a request become hits?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nearrow.errors import NotFoundError
+from nearrow.errors import InvalidArgumentError, NotFoundError
 from nearrow.hits import Hits
-from nearrow.query.accept import Accept
+from nearrow.index.text import TextView
+from nearrow.query.accept import Accept, Filters
+from nearrow.query.cursor import Cursor
+from nearrow.query.explanation import Explanation
+from nearrow.query.facet_counts import facet_counts
+from nearrow.query.filter import Filter
+from nearrow.query.hybrid import hybrid_ranked
+from nearrow.query.narrow import narrowed
 from nearrow.query.nearest import Found, search
+from nearrow.query.planner import make_plan
 from nearrow.query.query import Vector, VectorQuery
+from nearrow.query.ranked import Ranked
+from nearrow.query.request import Request
+from nearrow.query.text_search import TextSearch
+from nearrow.query.vector_search import away_ranked, nearest_ranked
 from nearrow.schema import nearest_name
 from nearrow.segment.view import View
 
 
-def vector_search(
-    view: View,
-    metric: str,
+class Texts(Protocol):
+    """Gives rows, and text views that hold all of them."""
+
+    def views(self) -> tuple[View, Sequence[TextView]]: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """What requests are answered from."""
+
+    metric: str
+    newest: Callable[[], View]
+    filters: Filters
+    texts: Texts | None
+
+    def text_views(self) -> tuple[View, Sequence[TextView]]:
+        """Rows and text views for a text search; InvalidArgumentError without text fields."""
+        if self.texts is None:
+            raise InvalidArgumentError("text= needs text fields; create the collection with text_fields=[…]")
+        return self.texts.views()
+
+
+def execute(source: Source, request: Request) -> Hits:
+    """Answer one request."""
+    began = time.perf_counter()
+    view, text = (source.newest(), ()) if request.text is None else source.text_views()
+    columns = chosen_columns(view.schema, request.columns)
+    accept = source.filters.accept(view, request.where)
+    filtered = time.perf_counter()
+    words = None if request.text is None else TextSearch(view, text, accept, request.text, request.strict)
+
+    def fetch(limit: int) -> Ranked:
+        return _ranked(source, request, view, words, accept, limit)
+
+    def show(ranked: Ranked) -> Hits:
+        return _hits(view, ranked, columns, words)
+
+    if request.group_by is not None:
+        chosen_columns(view.schema, [request.group_by])
+    if request.narrows:
+        ranked = narrowed(view, request, fetch, show)
+    else:
+        ranked = fetch(view.count if request.query.k is None else request.query.k)
+    found = time.perf_counter()
+    hits = show(ranked)
+    cursor = Cursor.behind(ranked, view, request.after)
+    hits.cursor = None if cursor is None else str(cursor)
+    if request.facets is not None:
+        hits.facets = facet_counts(request.facets, view, accept, words, source.filters)
+    if request.explain:
+        seconds = {"filter": filtered - began, "search": found - filtered, "facets": time.perf_counter() - found}
+        hits.explanation = Explanation(make_plan(request, view.parts, accept), seconds, len(ranked))
+    return hits
+
+
+def execute_batch(
+    source: Source,
     queries: Vector,
     query: VectorQuery,
-    accept: Sequence[Accept],
+    where: Filter | None,
     columns: Sequence[str] | None,
     threads: int,
 ) -> list[Hits]:
-    """Hits for each row of `queries` [b, d]."""
+    """Plain vector searches, many at once: Hits for each row of `queries` [b, d]."""
+    view = source.newest()
     chosen = chosen_columns(view.schema, columns)
-    found = search(view, metric, queries, query, accept, threads=threads)
-    return [vector_hits(view, metric, one, chosen) for one in found]
+    accept = source.filters.accept(view, where)
+    return [
+        vector_hits(view, source.metric, one, chosen)
+        for one in search(view, source.metric, queries, query, accept, threads=threads)
+    ]
+
+
+def _ranked(
+    source: Source,
+    request: Request,
+    view: View,
+    words: TextSearch | None,
+    accept: Sequence[Accept],
+    limit: int,
+) -> Ranked:
+    vector, query = request.vector, request.query
+    if vector is None:
+        assert words is not None
+        return words.ranked(limit)
+    if words is not None:
+        return hybrid_ranked(words, source.metric, vector, query, request.fusion, limit)
+    if request.negatives is not None:
+        return away_ranked(view, source.metric, vector, query, request.negatives, accept, limit)
+    return nearest_ranked(view, source.metric, vector, query, accept, limit)
+
+
+def _hits(view: View, ranked: Ranked, columns: Sequence[str], words: TextSearch | None) -> Hits:
+    hits = Hits(
+        lambda: ids_of(view, ranked.owner, ranked.position),
+        ranked.distance,
+        ranked.score,
+        lambda: view.take(ranked.owner, ranked.position, columns),
+        parts=ranked.parts,
+    )
+    if words is not None and words.texts:
+        text = words.texts[0]
+        hits.snippet = lambda value, field: text.snippet(words.query, value, field=field)
+    return hits
 
 
 def vector_hits(view: View, metric: str, found: Found, columns: Sequence[str]) -> Hits:
     """Hits that read their ids and columns from the view when asked."""
     return Hits(
-        lambda: ids_of(view, found),
+        lambda: ids_of(view, found.owner, found.position),
         found.distance,
         scores_of(metric, found.distance),
         lambda: view.take(found.owner, found.position, columns),
     )
 
 
-def ids_of(view: View, found: Found) -> npt.NDArray[np.object_] | npt.NDArray[np.int64]:
+def ids_of(view: View, owner: npt.NDArray[np.int32], position: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     """The ids of the rows found."""
     if len(view.parts) == 1:
-        return view.parts[0].ids_at(found.position)
+        return view.parts[0].ids_at(position)
     integers = pa.types.is_int64(view.schema.field("id").type)
-    ids = np.empty(len(found), np.int64 if integers else object)
-    for index in np.unique(found.owner):
-        here = found.owner == index
-        ids[here] = view.parts[int(index)].ids_at(found.position[here])
+    ids: npt.NDArray[Any] = np.empty(len(owner), np.int64 if integers else object)
+    for index in np.unique(owner):
+        here = owner == index
+        ids[here] = view.parts[int(index)].ids_at(position[here])
     return ids
 
 

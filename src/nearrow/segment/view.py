@@ -94,6 +94,25 @@ class View:
             missing = missing[~hit]
         return owner, position
 
+    def locate(self, row_numbers: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], Positions]:
+        """(part, position) of each row number, alive or not; part -1 where this view does not have it."""
+        owner = np.full(len(row_numbers), -1, np.int32)
+        position = np.full(len(row_numbers), -1, np.int64)
+        for index, part in enumerate(self.parts):
+            found = part.locate(row_numbers)
+            hit = found >= 0
+            owner[hit] = index
+            position[hit] = found[hit]
+        return owner, position
+
+    def row_numbers_at(self, owner: npt.NDArray[np.int32], position: Positions) -> npt.NDArray[np.uint64]:
+        """The row number of each (part, position)."""
+        numbers = np.empty(len(owner), np.uint64)
+        for index in np.unique(owner):
+            here = owner == index
+            numbers[here] = self.parts[int(index)].row_numbers_at(position[here])
+        return numbers
+
     def take(self, owner: npt.NDArray[np.int32], position: Positions, columns: Sequence[str]) -> pa.Table:
         """The rows at (part, position), in that order, with just `columns` of the schema."""
         schema = pa.schema([self.schema.field(name) for name in columns])
@@ -113,13 +132,13 @@ class View:
         back[order] = np.arange(len(order))
         return pa.concat_tables(pieces).combine_chunks().take(pa.array(back))
 
-    def scan(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """All visible rows in batches of at most `batch_rows`; zero-copy where a whole batch is alive."""
+    def scan(self, columns: Sequence[str], batch_rows: int, wanted: Sequence[Bits | None]) -> Iterator[pa.RecordBatch]:
+        """The rows wanted of each part (None: all) in batches of at most `batch_rows`; zero-copy for whole batches."""
         schema = pa.schema([self.schema.field(name) for name in columns])
-        for part in self.parts:
+        for part, bits in zip(self.parts, wanted, strict=True):
             start = 0
             for batch in part.batches:
-                for piece in _alive_pieces(batch, part.alive, start, columns, batch_rows):
+                for piece in _alive_pieces(batch, bits, start, columns, batch_rows):
                     yield from fill_columns(pa.Table.from_batches([piece]), schema).to_batches()
                 start += batch.num_rows
 

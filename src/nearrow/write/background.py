@@ -17,6 +17,7 @@ from nearrow.write.core import Core
 from nearrow.write.merge import Progress, build_graph, merge_segments, sizes
 from nearrow.write.merge_policy import Job, Merge, next_job
 from nearrow.write.seal import seal_oldest
+from nearrow.write.texts import WriterTexts
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Background:
         self._pending: set[str] = set()
         self._running: set[str] = set()
         self._errors: dict[str, BaseException] = {}
+        self.texts: WriterTexts | None = None
         self._progress: Progress | None = None  # of the one who waits
 
     # ---- control
@@ -49,6 +51,8 @@ class Background:
         """There may be something to seal, to merge or to build."""
         self._start("seal", self._seal)
         self._start("optimise", self._optimise)
+        if self.texts is not None:
+            self._start("text", self._index_texts)
 
     def wake_sync(self) -> None:
         """A record waits for its fsync (durability "batched")."""
@@ -138,6 +142,11 @@ class Background:
     def _seal(self) -> None:
         while not self._stopping and seal_oldest(self._core):
             self._start("optimise", self._optimise)
+
+    def _index_texts(self) -> None:
+        assert self.texts is not None
+        if self.texts.behind:
+            self.texts.sync(lambda done, total: None)
 
     def _optimise(self) -> None:
         while not self._stopping:

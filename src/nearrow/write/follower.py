@@ -19,6 +19,7 @@ from nearrow.storage.manifest import Manifest, generations
 from nearrow.write.open import LOCK, read_manifest
 from nearrow.write.recovery import Replay, open_state
 from nearrow.write.state import State
+from nearrow.write.texts import ReaderTexts
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Follower:
         self._replay: Replay
         self._load(None)
         self.config = CollectionConfig.from_dict(self._manifest.config)
+        self.texts = ReaderTexts(directory, self) if self.config.text_fields else None
 
     @property
     def manifest(self) -> Manifest:
@@ -51,6 +53,8 @@ class Follower:
         """Catch up with the writer. Views taken before stay as they are."""
         with self._mutex:
             self.check_open()
+            if self.texts is not None:
+                self.texts.reload()  # text first, rows second: what the text lacks is then known to be in the rows
             newest = generations(self._directory)
             if newest and newest[-1] == self._manifest.number:
                 try:
@@ -92,3 +96,5 @@ class Follower:
 
     def close(self) -> None:
         self._closed = True
+        if self.texts is not None:
+            self.texts.close()

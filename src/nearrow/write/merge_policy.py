@@ -38,7 +38,8 @@ Job = Merge | BuildGraph
 def next_job(segments: Sequence[SegmentSize], graph_rows_min: int) -> Job | None:
     """The most useful thing to do now; None when the collection is in good order.
 
-    A segment of less than `graph_rows_min` rows is scanned: faster than a walk, and the next merge would throw its graph away.
+    A segment of less than `graph_rows_min` rows is scanned: faster than a walk, and the next merge would throw its graph
+    away.
     """
     empty = tuple(segment.id for segment in segments if segment.alive == 0)
     if empty:

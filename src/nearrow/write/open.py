@@ -62,6 +62,7 @@ def open_writer(directory: Directory, *, background: Callable[[Core], Background
         manifest = read_manifest(directory)
         config = CollectionConfig.from_dict(manifest.config)
         state = open_state(directory, config, manifest)
+        state.follow_deaths = bool(config.text_fields)
         replay = Replay(directory, manifest)
         replay.run(state)
         core = Core(directory, config, manifest, state, replay.end)

@@ -49,9 +49,7 @@ class Replay:
 
     def __init__(self, directory: Directory, manifest: Manifest, up_to_lsn: int | None = None) -> None:
         """`up_to_lsn`: what a living writer says is durable; None: all that is valid."""
-        self._reader = LogReader(
-            directory, manifest.log_first_seq, after_lsn=manifest.lsn, up_to_lsn=up_to_lsn
-        )
+        self._reader = LogReader(directory, manifest.log_first_seq, after_lsn=manifest.lsn, up_to_lsn=up_to_lsn)
         self._tail: LogTail | None = None
         self._skip_lsn = manifest.lsn
         self._decoder = Decoder()  # one for all log files: a tail copied at recovery relies on the file before it

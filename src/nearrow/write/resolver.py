@@ -76,6 +76,12 @@ class Resolver:
         new = sum(self._new.pop(identifier, None) is not None for identifier in names)
         return len(rows) + new
 
+    def delete_rows(self, rows: RowNumbers) -> int:
+        """Rows by number, found in the same state; the only operation of its change."""
+        if len(rows):
+            self._dead.append(rows)
+        return len(rows)
+
     def change(self) -> Change | None:
         """The whole as one change, its rows numbered from the state's next; None if nothing changes."""
         puts = []

@@ -43,6 +43,9 @@ class State:
     generation: int = 0
     segments: list[SegmentPart] = field(default_factory=list)
     frozen: list[FrozenMemtable] = field(default_factory=list)
+    follow_deaths: bool = False
+    died: list[RowNumbers] = field(default_factory=list)
+    """Row numbers that died since they were last drained, when `follow_deaths` is set."""
     active: Memtable = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,12 +98,20 @@ class State:
 
     def kill(self, dead: RowNumbers) -> None:
         """Mark row numbers dead wherever they lie; those that are gone already are ignored."""
+        if self.follow_deaths:
+            self.died.append(dead)
         for frozen in self.frozen:
             frozen.memtable.kill(frozen.memtable.locate(dead))
         for index, part in enumerate(self.segments):
             positions = part.locate(dead)
             if (positions >= 0).any():
                 self.segments[index] = part.with_dead(positions)
+
+    def drain_died(self) -> RowNumbers:
+        """The row numbers that died since the last call."""
+        died = np.concatenate([NO_ROWS, *self.died])
+        self.died = []
+        return died
 
     def freeze(self, next_log: int) -> FrozenMemtable:
         """The active memtable waits for its segment; a new one takes the writes of log `next_log`."""

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 
-from nearrow.schema import Rows, last_of_each
+from nearrow.schema import Rows, batches, last_of_each
 from nearrow.segment.view import View
 from nearrow.storage.manifest import Manifest
 from nearrow.write.background import Background, cpu_threads
 from nearrow.write.bulk import Advance, bulk_write, check_unique
 from nearrow.write.core import Core
 from nearrow.write.merge import Progress, merge_all
-from nearrow.write.record import Change
+from nearrow.write.record import Change, RowNumbers
 from nearrow.write.resolver import Operation, Resolver
 from nearrow.write.seal import seal_oldest
 from nearrow.write.state import State
+from nearrow.write.texts import WriterTexts
 
 FROZEN_MAX = 3
 """More full memtables than this wait for their segment: writes wait too, so that memory stays bounded."""
@@ -34,6 +36,8 @@ class Writer:
         self.core = core
         self.background = background
         self.config = core.config
+        self.texts = WriterTexts(core) if core.config.text_fields else None
+        background.texts = self.texts
         self._release = release
 
     @property
@@ -88,6 +92,26 @@ class Writer:
     def delete(self, ids: pa.Array) -> int:
         """Delete rows by id. Returns how many went."""
         return self.apply([lambda resolver: resolver.delete(ids)])
+
+    def delete_where(self, matching: Callable[[View], RowNumbers]) -> int:
+        """Delete the rows that `matching` finds. Returns how many went."""
+        return self.apply([lambda resolver: resolver.delete_rows(matching(self.core.state.view()))])
+
+    def update_where(self, matching: Callable[[View], RowNumbers], values: dict[str, Any]) -> int:
+        """Give the rows that `matching` finds new values, each column the same for all. Returns how many."""
+
+        def update(resolver: Resolver) -> int:
+            view = self.core.state.view()
+            owner, position = view.locate(matching(view))
+            if len(owner) == 0:
+                return 0
+            found = view.take(owner, position, ["id"])
+            columns = {name: [value] * len(owner) for name, value in values.items()}
+            rows = {"id": found.column("id").combine_chunks(), **columns}
+            checked = batches(rows, config=self.config, schema=self.core.state.schema, partial=True)
+            return update_into(resolver, list(checked), checked.schema)
+
+        return self.apply([update])
 
     def apply(self, operations: Sequence[Operation]) -> int:
         """All operations as one atomic change. Returns how many rows they concerned."""
@@ -144,6 +168,8 @@ class Writer:
         """Make everything durable and stop. wait=False leaves unfinished graphs to the next open."""
         try:
             self.background.stop(finish=wait)
+            if self.texts is not None:
+                self.texts.close()
             self.core.close()
         finally:
             self._release()
