@@ -12,29 +12,22 @@ namespace nearrow {
 class VisitedSet {
   public:
     void resize(int64_t nodes) {
-        const size_t words = static_cast<size_t>((nodes + 63) / 64);
+        const size_t words = static_cast<size_t>((nodes + 31) / 32);
         if (words > words_.size()) words_.resize(words, 0);
         used_ = words;
     }
-    uint64_t* words() { return words_.data(); }
-    bool test_and_set(int32_t node) {
-        uint64_t& word = words_[static_cast<size_t>(node) >> 6];
-        const uint64_t bit = uint64_t{1} << (node & 63);
-        const bool seen = (word & bit) != 0;
-        word |= bit;
-        return seen;
-    }
+    uint32_t* words() { return words_.data(); }
     // REQUIRES: `nodes` holds every node set since the last clear.
     void clear(const std::vector<int32_t>& nodes, size_t n) {
-        if (n * 8 < used_) {
-            for (size_t i = 0; i < n; ++i) words_[static_cast<size_t>(nodes[i]) >> 6] = 0;
+        if (n * 16 < used_) {
+            for (size_t i = 0; i < n; ++i) words_[static_cast<size_t>(nodes[i]) >> 5] = 0;
         } else {
-            std::memset(words_.data(), 0, used_ * sizeof(uint64_t));
+            std::memset(words_.data(), 0, used_ * sizeof(uint32_t));
         }
     }
 
   private:
-    std::vector<uint64_t> words_;
+    std::vector<uint32_t> words_;
     size_t used_ = 0;
 };
 

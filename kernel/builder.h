@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -28,7 +29,14 @@ struct Cancelled : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// The graph of all rows, in the file's own form.
-Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& options);
+// An older graph whose links are kept: where each of its rows lies now, −1 when it is gone.
+struct Reuse {
+    const GraphView* graph = nullptr;
+    std::span<const int32_t> positions;
+};
+
+// The graph of all rows, in the file's own form. With `reuse`, rows of the older graph keep their links, gaps that lost
+// rows leave are closed, and only the other rows are inserted; when most rows are new, all are built afresh.
+Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& options, const Reuse& reuse = {});
 
 }  // namespace nearrow

@@ -158,19 +158,6 @@ void pack_planes(const CodeShape& shape, const int16_t* codes, uint8_t* high, ui
     }
 }
 
-void unpack_planes(const CodeShape& shape, const uint8_t* high, const uint8_t* low, uint8_t* codes) {
-    std::memset(codes, 0, static_cast<size_t>(query_bytes(shape)));
-    for (int block = 0; block <= shape.full; ++block) {
-        const int bytes = block < shape.full ? 64 : shape.tail;
-        for (int j = 0; j < bytes; ++j) {
-            const int h = high[block * 64 + j];
-            const int l = low[block * 64 + j];
-            codes[block * 128 + j] = static_cast<uint8_t>(((h & 15) << 4) | (l & 15));
-            codes[block * 128 + 64 + j] = static_cast<uint8_t>((h & 0xF0) | (l >> 4));
-        }
-    }
-}
-
 // From dimension order to the layout of queries.
 void CodeQuery::spread(const CodeShape& shape, const int16_t* linear, std::vector<int8_t>& out) {
     out.resize(static_cast<size_t>(query_bytes(shape)));
@@ -220,14 +207,8 @@ void CodeQuery::prepare_from_row(const CodeRows& rows, int32_t node) {
     eight_.resize(bytes);
     four_.resize(bytes);
     const auto at = static_cast<size_t>(node);
-    unpack_planes(rows.shape, rows.high + at * rows.high_stride, rows.low + at * rows.low_stride,
-                  reinterpret_cast<uint8_t*>(eight_.data()));
-    int32_t squares = 0;
-    for (size_t j = 0; j < bytes; ++j) {
-        const int t = ((static_cast<uint8_t>(eight_[j]) + 1) >> 1) - 4;
-        four_[j] = static_cast<int8_t>(t);
-        squares += t * t;
-    }
+    const int32_t squares = simd().query_of_row(rows.shape, rows.high + at * rows.high_stride, rows.low + at * rows.low_stride,
+                                                reinterpret_cast<uint8_t*>(eight_.data()), four_.data());
     // Padding has t = −4 too; it meets only zero codes and must not count.
     four_offset_ = (squares - 16 * (static_cast<int32_t>(bytes) - rows.shape.dimensions)) / 16;
 }

@@ -48,9 +48,6 @@ class Encoder {
 
 // Packs `dimensions` 8-bit codes into the two planes.
 void pack_planes(const CodeShape& shape, const int16_t* codes, uint8_t* high, uint8_t* low);
-// The inverse, into the layout of queries (blocks of 128; padding is zero).
-void unpack_planes(const CodeShape& shape, const uint8_t* high, const uint8_t* low, uint8_t* codes);
-
 // A query prepared for the integer loops. Reusable.
 class CodeQuery {
   public:

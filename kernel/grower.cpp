@@ -157,8 +157,8 @@ void Grower::trim(int level) {
     });
 }
 
-void Grower::connect_orphans() {
-    Layer& layer = (*layers_)[0];
+void Grower::connect_orphans(int level) {
+    Layer& layer = (*layers_)[static_cast<size_t>(level)];
     if (layer.nodes == 0) return;
     // The tree by which each node was first reached: its edges must stay.
     std::vector<int32_t> parents(static_cast<size_t>(layer.nodes), -1);

@@ -29,8 +29,8 @@ class Grower {
 
     // Drops what is over each list's limit.
     void trim(int level);
-    // Links every node that level 0 does not reach from node 0.
-    void connect_orphans();
+    // Links every node that the level does not reach from node 0.
+    void connect_orphans(int level);
 
     std::vector<uint8_t>& present(int level) { return present_[static_cast<size_t>(level)]; }
 

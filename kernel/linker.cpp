@@ -10,12 +10,12 @@ void RowScorer::set(int32_t node) {
     query_.prepare_from_row(rows_->codes, node);
 }
 
-void RowScorer::operator()(const int32_t* nodes, int n, int32_t* keys) const {
+void RowScorer::operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const {
     const Simd& loops = simd();
     if (eight_) {
-        loops.eight_l2(rows_->codes, query_.eight(), nodes, n, keys);
+        loops.eight_l2(rows_->codes, query_.eight(), nodes, n, ahead, keys);
     } else {
-        loops.four_l2(rows_->codes, query_.four(), nodes, n, keys);
+        loops.four_l2(rows_->codes, query_.four(), nodes, n, ahead, keys);
         for (int i = 0; i < n; ++i) keys[i] += query_.four_offset();
     }
     if (rows_->extra.empty()) return;
@@ -29,7 +29,7 @@ void RowScorer::operator()(const int32_t* nodes, int n, int32_t* keys) const {
 
 void Linker::measure(int32_t node, const int32_t* nodes, int n, std::vector<uint64_t>& out) {
     keys_.resize(static_cast<size_t>(n));
-    scorer_(nodes, n, keys_.data());
+    scorer_(nodes, n, 0, keys_.data());
     out.clear();
     for (int i = 0; i < n; ++i) {
         if (nodes[i] != node) out.push_back(pool_entry(keys_[static_cast<size_t>(i)], nodes[i]));
@@ -54,7 +54,7 @@ void Linker::select(const std::vector<uint64_t>& candidates, int limit, std::vec
         out.push_back(kept);
         if (static_cast<int>(out.size()) == limit) return;
         pairs_.set(kept);
-        pairs_(nodes_.data() + 1, static_cast<int>(left - 1), keys_.data());
+        pairs_(nodes_.data() + 1, static_cast<int>(left - 1), 0, keys_.data());
         size_t next = 0;
         for (size_t i = 1; i < left; ++i) {
             const bool dropped = alpha_ * static_cast<float>(keys_[i - 1]) < static_cast<float>(distances_[i]);

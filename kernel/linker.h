@@ -22,7 +22,7 @@ class RowScorer {
   public:
     RowScorer(const BuildRows& rows, bool eight) : rows_(&rows), eight_(eight) {}
     void set(int32_t node);
-    void operator()(const int32_t* nodes, int n, int32_t* keys) const;
+    void operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const;
 
   private:
     const BuildRows* rows_;

@@ -46,7 +46,7 @@ void find_truth(const CurveInput& input, std::vector<Sample>& samples, int64_t b
         const int32_t size = std::min(kBlock, input.shown - at);
         for (int32_t j = 0; j < size; ++j) nodes[static_cast<size_t>(j)] = at + j;
         for (size_t i = 0; i < n; ++i) {
-            score(*input.codes, queries[i].eight(), nodes.data(), size, keys.data());
+            score(*input.codes, queries[i].eight(), nodes.data(), size, 0, keys.data());
             int32_t worst = pools[i].full() ? pool_key(pools[i].worst()) : 0x7FFFFFFF;
             for (int32_t j = 0; j < size; ++j) {
                 if (keys[static_cast<size_t>(j)] > worst) continue;

@@ -8,11 +8,13 @@
 namespace nearrow {
 namespace {
 
+constexpr size_t kRowsAhead = 4;
+
 // Exact distances as walk keys, for graphs without codes.
 struct FloatScorer {
     const GraphView* graph;
     const ExactScorer* exact;
-    void operator()(const int32_t* nodes, int n, int32_t* keys) const {
+    void operator()(const int32_t* nodes, int n, int, int32_t* keys) const {
         for (int i = 0; i < n; ++i) {
             const auto positions = graph->positions_of(nodes[i]);
             const bool sound = !positions.empty() && positions[0] >= 0 && positions[0] < graph->rows();
@@ -71,18 +73,27 @@ void Searcher::find_candidates(const Scorer& scorer, int ef) {
     walk(graph_->level(0), scorer, &entry, 1, ef, scratch_, counters);
 }
 
+void Searcher::fetch_row(int32_t node) const {
+    const auto stands_for = graph_->positions_of(node);
+    if (stands_for.empty() || stands_for[0] < 0 || stands_for[0] >= graph_->rows()) return;
+    const char* row = static_cast<const char*>(vectors_->row(stands_for[0]));
+    for (size_t at = 0; at < vectors_->row_bytes(); at += 64) __builtin_prefetch(row + at);
+}
+
 // Leaves in nodes_ the candidates worth an exact distance, nearest by 8-bit codes first.
 void Searcher::refine(int64_t k) {
     const Pool& pool = scratch_.pool;
     const auto size = static_cast<size_t>(pool.size());
     nodes_.resize(size);
     for (size_t i = 0; i < size; ++i) nodes_[i] = pool_node(pool.data()[i]);
-    const auto wanted = static_cast<size_t>(k + std::max<int64_t>(6, k / 2));
+    const auto wanted = static_cast<size_t>(k + std::max<int64_t>(4, k / 5));
     if (graph_->code_kind() == CodeKind::four && size > wanted) {
         keys_.resize(size);
         const Simd& loops = simd();
+        // The nearest by 4-bit codes will be measured whatever their 8-bit codes say.
+        for (size_t i = 0; i < kRowsAhead; ++i) fetch_row(nodes_[i]);
         (graph_->metric() == Metric::dot ? loops.eight_dot : loops.eight_l2)(graph_->codes(), code_query_.eight(), nodes_.data(),
-                                                                            static_cast<int>(size), keys_.data());
+                                                                            static_cast<int>(size), 0, keys_.data());
         order_.resize(size);
         for (size_t i = 0; i < size; ++i) order_[i] = pool_entry(keys_[i], nodes_[i]);
         std::nth_element(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(wanted), order_.end());
@@ -93,7 +104,11 @@ void Searcher::refine(int64_t k) {
 
 int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions, float* distances) {
     hits_.clear();
-    for (const int32_t node : nodes_) {
+    // The rows lie anywhere: while one is measured, the next ones are on their way.
+    for (size_t i = 0; i < kRowsAhead && i < nodes_.size(); ++i) fetch_row(nodes_[i]);
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+        const int32_t node = nodes_[i];
+        if (i + kRowsAhead < nodes_.size()) fetch_row(nodes_[i + kRowsAhead]);
         const auto stands_for = graph_->positions_of(node);
         if (stands_for.empty() || stands_for[0] < 0 || stands_for[0] >= graph_->rows()) continue;
         const uint32_t key = sortable(exact_.distance(stands_for[0]));

@@ -34,6 +34,7 @@ class Searcher {
     };
     template <class Scorer>
     void find_candidates(const Scorer& scorer, int ef);
+    void fetch_row(int32_t node) const;
     void refine(int64_t k);
     int64_t finish(int64_t k, const AcceptBits& accept, int64_t* positions, float* distances);
 

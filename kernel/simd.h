@@ -29,14 +29,27 @@ struct CodeRows {
 
 struct Simd {
     const char* name;
+    // The scoring loops fetch nodes[n, n + ahead) too: those that are likely to be scored next.
     // keys[i] = Σ c·(4c − t), c the 4-bit code: 4·(‖c − t/8‖² − ‖t/8‖²).
-    void (*four_l2)(const CodeRows&, const void* t, const int32_t* nodes, int n, int32_t* keys);
+    void (*four_l2)(const CodeRows&, const void* t, const int32_t* nodes, int n, int ahead, int32_t* keys);
     // keys[i] = −Σ t·c, c the 4-bit code.
-    void (*four_dot)(const CodeRows&, const void* t, const int32_t* nodes, int n, int32_t* keys);
+    void (*four_dot)(const CodeRows&, const void* t, const int32_t* nodes, int n, int ahead, int32_t* keys);
     // keys[i] = Σ min(|q − c|, 254)², c the 8-bit code and q unsigned.
-    void (*eight_l2)(const CodeRows&, const void* q, const int32_t* nodes, int n, int32_t* keys);
+    void (*eight_l2)(const CodeRows&, const void* q, const int32_t* nodes, int n, int ahead, int32_t* keys);
     // keys[i] = −Σ t·c, c the 8-bit code and t signed.
-    void (*eight_dot)(const CodeRows&, const void* t, const int32_t* nodes, int n, int32_t* keys);
+    void (*eight_dot)(const CodeRows&, const void* t, const int32_t* nodes, int n, int ahead, int32_t* keys);
+    // A stored row as a query: its 8-bit codes c, and t = ⌊(c + 1) / 2⌋ − 4 (8 × the position of c among 4-bit codes);
+    // returns Σ t², padding (where c is 0) included.
+    int32_t (*query_of_row)(const CodeShape&, const uint8_t* high, const uint8_t* low, uint8_t* eight, int8_t* four);
+    // Appends to `out` the ids of a list that are below `nodes` and not yet visited, and marks them; returns how many.
+    // `out` has room for 16 more ids than the list.
+    int (*collect)(uint32_t* visited, const int32_t* list, int width, uint32_t nodes, int32_t* out);
+    // The same without marking.
+    int (*peek)(const uint32_t* visited, const int32_t* list, int width, uint32_t nodes, int32_t* out);
+    // Inserts the scored nodes into a sorted pool of at most `capacity` entries ((key, node, expanded), see walk.h) that
+    // has room for 16 more; prefetches their neighbour lists; returns the lowest place changed, or `*size` before.
+    int (*absorb)(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
+                  const int32_t* lists, int width);
     // Exact sums in float64 over a row; the query is padded with zeros to a multiple of 32.
     double (*l2_f32)(const void* row, const float* query, int dimension);
     double (*l2_f16)(const void* row, const float* query, int dimension);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "simd.h"
+#include "simd_plain.h"
 
 namespace nearrow {
 namespace {
@@ -87,12 +88,12 @@ inline __m256i add_block(__m256i sum, const uint8_t* high, const uint8_t* low, c
 }
 
 template <class Form>
-void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
+void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int ahead, int32_t* keys) {
     const auto* q = static_cast<const uint8_t*>(query);
     const int full = rows.shape.full;
     const int tail = rows.shape.tail;
     for (int i = 0; i < n; ++i) {
-        if (i + 8 < n) {
+        if (i + 8 < n + ahead) {
             const uint8_t* next = rows.high + static_cast<size_t>(nodes[i + 8]) * rows.high_stride;
             for (int at = 0; at < full * kBlock + tail; at += kBlock) {
                 _mm_prefetch(reinterpret_cast<const char*>(next + at), _MM_HINT_T0);
@@ -202,8 +203,8 @@ void quantise(const float* values, const float* shift, float scale, float low, f
 
 }  // namespace
 
-extern const Simd simd_avx2 = {"avx2",      score<FourL2>, score<FourDot>, score<EightL2>, score<EightDot>,
-                               l2<Float32>, l2<Float16>,   dot<Float32>,   dot<Float16>, widen_f16, quantise};
+extern const Simd simd_avx2 = {"avx2",      score<FourL2>, score<FourDot>, score<EightL2>, score<EightDot>, query_of_row, collect, peek, absorb,
+                               l2<Float32>, l2<Float16>,   dot<Float32>,   dot<Float16>,   widen_f16,       quantise};
 
 }  // namespace nearrow
 #endif

@@ -8,7 +8,7 @@ namespace nearrow {
 namespace {
 
 constexpr int kBlock = 64;
-constexpr int kAhead = 8;  // rows prefetched ahead of the one being scored
+constexpr int kAhead = 32;  // rows prefetched ahead of the one being scored (measured: 8, 14, 20 and 48 are slower)
 
 struct FourL2 {
     static constexpr bool two_planes = false;
@@ -77,13 +77,13 @@ inline void prefetch_row(const uint8_t* row, int bytes) {
 
 // Full > 0 fixes the number of whole blocks at compile time; 0 reads it from the shape.
 template <class Form, int Full>
-void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
+void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int ahead, int32_t* keys) {
     const auto* q = static_cast<const uint8_t*>(query);
     const int full = Full > 0 ? Full : rows.shape.full;
     const int tail = rows.shape.tail;
     const int bytes = full * kBlock + tail;
     const __mmask64 mask = tail > 0 ? ~__mmask64{0} >> (64 - tail) : 0;
-    for (int i = 0; i < n && i < kAhead; ++i) {
+    for (int i = 0; i < n + ahead && i < kAhead; ++i) {
         prefetch_row(rows.high + static_cast<size_t>(nodes[i]) * rows.high_stride, bytes);
         if (Form::two_planes) prefetch_row(rows.low + static_cast<size_t>(nodes[i]) * rows.low_stride, bytes);
     }
@@ -94,7 +94,7 @@ void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n,
             const auto node = static_cast<size_t>(nodes[i + r < n ? i + r : n - 1]);
             high[r] = rows.high + node * rows.high_stride;
             if (Form::two_planes) low[r] = rows.low + node * rows.low_stride;
-            if (i + r + kAhead < n) {
+            if (i + r + kAhead < n + ahead) {
                 const auto next = static_cast<size_t>(nodes[i + r + kAhead]);
                 prefetch_row(rows.high + next * rows.high_stride, bytes);
                 if (Form::two_planes) prefetch_row(rows.low + next * rows.low_stride, bytes);
@@ -129,14 +129,14 @@ void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n,
 }
 
 template <class Form>
-void dispatch(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
+void dispatch(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int ahead, int32_t* keys) {
     switch (rows.shape.full) {
-        case 1: return score<Form, 1>(rows, query, nodes, n, keys);
-        case 2: return score<Form, 2>(rows, query, nodes, n, keys);
-        case 3: return score<Form, 3>(rows, query, nodes, n, keys);
-        case 4: return score<Form, 4>(rows, query, nodes, n, keys);
-        case 6: return score<Form, 6>(rows, query, nodes, n, keys);
-        default: return score<Form, 0>(rows, query, nodes, n, keys);
+        case 1: return score<Form, 1>(rows, query, nodes, n, ahead, keys);
+        case 2: return score<Form, 2>(rows, query, nodes, n, ahead, keys);
+        case 3: return score<Form, 3>(rows, query, nodes, n, ahead, keys);
+        case 4: return score<Form, 4>(rows, query, nodes, n, ahead, keys);
+        case 6: return score<Form, 6>(rows, query, nodes, n, ahead, keys);
+        default: return score<Form, 0>(rows, query, nodes, n, ahead, keys);
     }
 }
 
@@ -233,10 +233,113 @@ void quantise(const float* values, const float* shift, float scale, float low, f
     }
 }
 
+int32_t query_of_row(const CodeShape& shape, const uint8_t* high, const uint8_t* low, uint8_t* eight, int8_t* four) {
+    __m512i squares = _mm512_setzero_si512();
+    for (int block = 0; block <= shape.full; ++block) {
+        const int count = block < shape.full ? kBlock : shape.tail;
+        const __mmask64 mask = count > 0 ? ~__mmask64{0} >> (64 - count) : 0;
+        const __m512i h = _mm512_maskz_loadu_epi8(mask, high + block * kBlock);
+        const __m512i l = _mm512_maskz_loadu_epi8(mask, low + block * kBlock);
+        for (int upper = 0; upper < 2; ++upper) {
+            const __m512i c = join(h, l, upper != 0);
+            const __m512i t = _mm512_sub_epi8(_mm512_avg_epu8(c, _mm512_setzero_si512()), _mm512_set1_epi8(4));
+            const __m512i size = _mm512_abs_epi8(t);
+            squares = _mm512_dpbusd_epi32(squares, size, size);
+            _mm512_storeu_si512(eight + block * 128 + upper * kBlock, c);
+            _mm512_storeu_si512(four + block * 128 + upper * kBlock, t);
+        }
+    }
+    return _mm512_reduce_add_epi32(squares);
+}
+
+// Mark: also set the bits of what is returned.
+template <bool Mark>
+int gather_fresh(uint32_t* visited, const int32_t* list, int width, uint32_t nodes, int32_t* out) {
+    const __m512i limit = _mm512_set1_epi32(static_cast<int>(nodes));
+    int n = 0;
+    for (int j = 0; j < width; j += 16) {
+        const __mmask16 inside = static_cast<__mmask16>(width - j >= 16 ? 0xFFFF : (1 << (width - j)) - 1);
+        const __m512i ids = _mm512_maskz_loadu_epi32(inside, list + j);
+        const __mmask16 valid = _mm512_mask_cmplt_epu32_mask(inside, ids, limit);
+        if (valid == 0) continue;
+        const __m512i words = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), valid, _mm512_srli_epi32(ids, 5),
+                                                          reinterpret_cast<const int*>(visited), 4);
+        const __m512i bits = _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_and_si512(ids, _mm512_set1_epi32(31)));
+        const __mmask16 fresh = static_cast<__mmask16>(valid & ~_mm512_test_epi32_mask(words, bits));
+        // Compressing in a register and storing whole is far quicker than the compressing store.
+        _mm512_storeu_si512(out + n, _mm512_maskz_compress_epi32(fresh, ids));
+        const int end = n + __builtin_popcount(fresh);
+        if (Mark) {
+            for (; n < end; ++n) visited[static_cast<uint32_t>(out[n]) >> 5] |= 1U << (out[n] & 31);
+        }
+        n = end;
+    }
+    return n;
+}
+
+int collect(uint32_t* visited, const int32_t* list, int width, uint32_t nodes, int32_t* out) {
+    return gather_fresh<true>(visited, list, width, nodes, out);
+}
+
+int peek(const uint32_t* visited, const int32_t* list, int width, uint32_t nodes, int32_t* out) {
+    return gather_fresh<false>(const_cast<uint32_t*>(visited), list, width, nodes, out);
+}
+
+// The number of entries below `entry` in a sorted pool.
+inline int place_of(const uint64_t* pool, int size, uint64_t entry) {
+    int low = 0;
+    for (int count = size; count > 64;) {
+        const int half = count / 2;
+        const bool after = pool[low + half] < entry;
+        low = after ? low + half + 1 : low;
+        count = after ? count - half - 1 : half;
+        size = low + count;
+    }
+    const __m512i wanted = _mm512_set1_epi64(static_cast<long long>(entry));
+    for (int at = low; at < size; at += 8) {
+        const __mmask8 inside = mask_of(size - at);
+        const __mmask8 below = _mm512_mask_cmplt_epu64_mask(inside, _mm512_loadu_si512(pool + at), wanted);
+        low += __builtin_popcount(below);
+        if (below != 255) break;
+    }
+    return low;
+}
+
+int absorb(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n, const int32_t* lists,
+           int width) {
+    int filled = *size;
+    int lowest = filled;
+    for (int i = 0; i < n; i += 16) {
+        const __mmask16 inside = static_cast<__mmask16>(n - i >= 16 ? 0xFFFF : (1 << (n - i)) - 1);
+        const int worst = filled == capacity ? static_cast<int>(static_cast<uint32_t>(pool[filled - 1] >> 32) ^ 0x80000000U) : 0x7FFFFFFF;
+        unsigned near = _mm512_mask_cmple_epi32_mask(inside, _mm512_maskz_loadu_epi32(inside, keys + i), _mm512_set1_epi32(worst));
+        for (; near != 0; near &= near - 1) {
+            const int j = i + __builtin_ctz(near);
+            const uint64_t entry = (static_cast<uint64_t>(static_cast<uint32_t>(keys[j]) ^ 0x80000000U) << 32) |
+                                   (static_cast<uint64_t>(static_cast<uint32_t>(nodes[j])) << 1);
+            if (filled == capacity && entry >= pool[filled - 1]) continue;
+            const char* list = reinterpret_cast<const char*>(lists + static_cast<int64_t>(nodes[j]) * width);
+            _mm_prefetch(list, _MM_HINT_T0);
+            _mm_prefetch(list + 64, _MM_HINT_T0);
+            const int place = place_of(pool, filled, entry);
+            int end = filled == capacity ? filled - 1 : filled;
+            filled = end + 1;
+            for (; end - place >= 8; end -= 8) _mm512_storeu_si512(pool + end - 7, _mm512_loadu_si512(pool + end - 8));
+            const __mmask8 rest = mask_of(end - place);
+            _mm512_mask_storeu_epi64(pool + place + 1, rest, _mm512_loadu_si512(pool + place));
+            pool[place] = entry;
+            lowest = place < lowest ? place : lowest;
+        }
+    }
+    *size = filled;
+    return lowest;
+}
+
 }  // namespace
 
-extern const Simd simd_avx512 = {"avx512",           dispatch<FourL2>, dispatch<FourDot>, dispatch<EightL2>, dispatch<EightDot>,
-                                 l2<Float32>, l2<Float16>,     dot<Float32>,      dot<Float16>, widen_f16, quantise};
+extern const Simd simd_avx512 = {
+    "avx512", dispatch<FourL2>, dispatch<FourDot>, dispatch<EightL2>, dispatch<EightDot>, query_of_row, collect, peek, absorb,
+    l2<Float32>, l2<Float16>, dot<Float32>, dot<Float16>, widen_f16, quantise};
 
 }  // namespace nearrow
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "simd.h"
+#include "simd_plain.h"
 
 namespace nearrow {
 namespace {
@@ -26,7 +27,7 @@ void each_code(const CodeShape& shape, const uint8_t* high, const uint8_t* low, 
 const uint8_t* high_row(const CodeRows& rows, int32_t node) { return rows.high + static_cast<size_t>(node) * rows.high_stride; }
 const uint8_t* low_row(const CodeRows& rows, int32_t node) { return rows.low + static_cast<size_t>(node) * rows.low_stride; }
 
-void four_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
+void four_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int, int32_t* keys) {
     const auto* t = static_cast<const int8_t*>(query);
     for (int i = 0; i < n; ++i) {
         int32_t sum = 0;
@@ -35,7 +36,7 @@ void four_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int 
     }
 }
 
-void four_dot(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
+void four_dot(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int, int32_t* keys) {
     const auto* t = static_cast<const int8_t*>(query);
     for (int i = 0; i < n; ++i) {
         int32_t sum = 0;
@@ -44,7 +45,7 @@ void four_dot(const CodeRows& rows, const void* query, const int32_t* nodes, int
     }
 }
 
-void eight_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
+void eight_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int, int32_t* keys) {
     const auto* q = static_cast<const uint8_t*>(query);
     for (int i = 0; i < n; ++i) {
         int32_t sum = 0;
@@ -58,7 +59,7 @@ void eight_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int
     }
 }
 
-void eight_dot(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
+void eight_dot(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int, int32_t* keys) {
     const auto* t = static_cast<const int8_t*>(query);
     for (int i = 0; i < n; ++i) {
         int32_t sum = 0;
@@ -145,7 +146,7 @@ void quantise(const float* values, const float* shift, float scale, float low, f
 
 }  // namespace
 
-extern const Simd simd_scalar = {"scalar",        four_l2,       four_dot,   eight_l2, eight_dot, l2<float>, l2<uint16_t>,
-                                 dot<float>, dot<uint16_t>, widen_f16, quantise};
+extern const Simd simd_scalar = {"scalar",  four_l2,      four_dot,   eight_l2,      eight_dot,   query_of_row, collect, peek, absorb,
+                                 l2<float>, l2<uint16_t>, dot<float>, dot<uint16_t>, widen_f16, quantise};
 
 }  // namespace nearrow

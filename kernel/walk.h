@@ -1,6 +1,7 @@
 // Walk: which nodes of one level are nearest to a query, by code distance? Best-first search with a sorted pool.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -27,11 +28,12 @@ inline int32_t pool_key(uint64_t entry) { return static_cast<int32_t>(static_cas
 class Pool {
   public:
     void reset(int capacity) {
-        if (static_cast<size_t>(capacity) + 1 > entries_.size()) entries_.resize(static_cast<size_t>(capacity) + 1);
+        if (static_cast<size_t>(capacity) + 16 > entries_.size()) entries_.resize(static_cast<size_t>(capacity) + 16);
         capacity_ = capacity;
         size_ = 0;
     }
     int size() const { return size_; }
+    int* size_of() { return &size_; }
     bool full() const { return size_ == capacity_; }
     uint64_t worst() const { return full() ? entries_[static_cast<size_t>(size_ - 1)] : ~uint64_t{0}; }
     uint64_t* data() { return entries_.data(); }
@@ -71,18 +73,20 @@ struct WalkScratch {
 
 // Scores nodes by 4- or 8-bit codes against a prepared query.
 struct CodeScorer {
-    void (*score)(const CodeRows&, const void*, const int32_t*, int, int32_t*);
+    void (*score)(const CodeRows&, const void*, const int32_t*, int, int, int32_t*);
     const CodeRows* rows;
     const void* query;
-    void operator()(const int32_t* nodes, int n, int32_t* keys) const { score(*rows, query, nodes, n, keys); }
+    void operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const { score(*rows, query, nodes, n, ahead, keys); }
 };
+
+constexpr int kLikely = 2;
 
 // Steepest descent: the nearest node of a level reached from `entry`.
 template <class Scorer>
 int32_t descend(const LevelView& level, const Scorer& scorer, int32_t entry, WalkScratch& scratch, WalkCounters& counters) {
     int32_t best = entry;
     int32_t best_key;
-    scorer(&best, 1, &best_key);
+    scorer(&best, 1, 0, &best_key);
     ++counters.distances;
     if (scratch.keys.size() < static_cast<size_t>(level.width)) scratch.keys.resize(static_cast<size_t>(level.width));
     if (scratch.touched.size() < static_cast<size_t>(level.width)) scratch.touched.resize(static_cast<size_t>(level.width));
@@ -93,7 +97,7 @@ int32_t descend(const LevelView& level, const Scorer& scorer, int32_t entry, Wal
             scratch.touched[static_cast<size_t>(n)] = list[j];
             n += static_cast<uint32_t>(list[j]) < static_cast<uint32_t>(level.nodes) ? 1 : 0;
         }
-        scorer(scratch.touched.data(), n, scratch.keys.data());
+        scorer(scratch.touched.data(), n, 0, scratch.keys.data());
         counters.distances += n;
         ++counters.hops;
         const int32_t before = best_key;
@@ -113,55 +117,52 @@ template <class Scorer>
 void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, int n_entries, int ef, WalkScratch& scratch,
           WalkCounters& counters) {
     Pool& pool = scratch.pool;
+    const Simd& loops = simd();
     pool.reset(ef);
     scratch.visited.resize(level.nodes);
+    uint32_t* visited = scratch.visited.words();
+    const auto nodes = static_cast<uint32_t>(level.nodes);
     size_t touched = 0;
     const auto room = [&](size_t more) {
         if (scratch.touched.size() < touched + more) scratch.touched.resize(2 * (touched + more));
         if (scratch.keys.size() < more) scratch.keys.resize(more);
     };
-    const auto score_from = [&](size_t first) {
+    const auto score_from = [&](size_t first, int ahead) {
         const auto n = static_cast<int>(touched - first);
-        const int32_t* nodes = scratch.touched.data() + first;
-        scorer(nodes, n, scratch.keys.data());
+        const int32_t* fresh = scratch.touched.data() + first;
+        scorer(fresh, n, ahead, scratch.keys.data());
         counters.distances += n;
-        int nearest = pool.size();
-        for (int i = 0; i < n; ++i) {
-            const uint64_t entry = pool_entry(scratch.keys[static_cast<size_t>(i)], nodes[i]);
-            if (entry >= pool.worst()) continue;
-            __builtin_prefetch(level.lists + static_cast<int64_t>(nodes[i]) * level.width);
-            __builtin_prefetch(level.lists + static_cast<int64_t>(nodes[i]) * level.width + 16);
-            const int at = pool.insert(entry);
-            if (at < nearest) nearest = at;
-        }
-        return nearest;
+        return loops.absorb(pool.data(), pool.size_of(), ef, fresh, scratch.keys.data(), n, level.lists, level.width);
     };
-    room(static_cast<size_t>(std::max(n_entries, 2 * level.width)));
-    for (int i = 0; i < n_entries; ++i) {
-        if (!scratch.visited.test_and_set(entries[i])) scratch.touched[touched++] = entries[i];
-    }
-    score_from(0);
+    room(static_cast<size_t>(std::max(n_entries, 2 * level.width) + 16));
+    touched += static_cast<size_t>(loops.collect(visited, entries, n_entries, nodes, scratch.touched.data()));
+    score_from(0, 0);
 
     int cursor = 0;
     while (cursor < pool.size()) {
         const size_t first = touched;
-        room(static_cast<size_t>(2 * level.width));
+        room(static_cast<size_t>(4 * level.width + 16));
         int expanded = 0;
-        for (int at = cursor; at < pool.size() && expanded < 2; ++at) {
+        int at = cursor;
+        for (; at < pool.size() && expanded < 2; ++at) {
             uint64_t& entry = pool.data()[at];
             if ((entry & 1) != 0) continue;
             entry |= 1;
             ++expanded;
             const int32_t* list = level.lists + static_cast<int64_t>(pool_node(entry)) * level.width;
-            for (int j = 0; j < level.width; ++j) {
-                const int32_t node = list[j];
-                if (static_cast<uint32_t>(node) >= static_cast<uint32_t>(level.nodes)) continue;
-                if (!scratch.visited.test_and_set(node)) scratch.touched[touched++] = node;
-            }
+            touched += static_cast<size_t>(loops.collect(visited, list, level.width, nodes, scratch.touched.data() + touched));
         }
         if (expanded == 0) break;
         counters.hops += expanded;
-        const int nearest = score_from(first);
+        // The next two candidates as things stand: their neighbours' codes are fetched while these are scored.
+        int ahead = 0;
+        for (int likely = 0; at < pool.size() && likely < kLikely; ++at) {
+            if ((pool.data()[at] & 1) != 0) continue;
+            ++likely;
+            const int32_t* list = level.lists + static_cast<int64_t>(pool_node(pool.data()[at])) * level.width;
+            ahead += loops.peek(visited, list, level.width, nodes, scratch.touched.data() + touched + ahead);
+        }
+        const int nearest = score_from(first, ahead);
         if (nearest < cursor) cursor = nearest;
         while (cursor < pool.size() && (pool.data()[cursor] & 1) != 0) ++cursor;
     }

@@ -172,6 +172,26 @@ std::unique_ptr<Graph> build(const Vectors& vectors, const char* metric, int m, 
     return std::make_unique<Graph>(build_graph(vectors, kind, options), vectors);
 }
 
+using Map = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+std::unique_ptr<Graph> merge(const Graph& old, const Vectors& vectors, const Map& positions, int codes, int threads,
+                             uint64_t seed, const nb::object& progress) {
+    const GraphHeader& header = old.view().header();
+    if (static_cast<int64_t>(positions.shape(0)) != old.view().rows()) {
+        throw std::invalid_argument("positions has " + std::to_string(positions.shape(0)) + " entries for " +
+                                    std::to_string(old.view().rows()) + " rows of the graph");
+    }
+    if (vectors.dimension() != static_cast<int>(header.dimension)) {
+        throw std::invalid_argument("the vectors have " + std::to_string(vectors.dimension()) + " dimensions, the graph " +
+                                    std::to_string(header.dimension));
+    }
+    const BuildOptions options = options_from(static_cast<int>(header.m), static_cast<int>(header.ef_construction), header.ml,
+                                              codes, threads, seed, progress);
+    const Reuse reuse{&old.view(), {positions.data(), positions.shape(0)}};
+    const nb::gil_scoped_release release;
+    return std::make_unique<Graph>(build_graph(vectors, old.view().metric(), options, reuse), vectors);
+}
+
 nb::dict stats(const Graph& graph) {
     const GraphHeader& header = graph.view().header();
     nb::dict out;
@@ -201,6 +221,7 @@ void bind_graph(nb::module_& module) {
         .def(nb::init<const nb::object&, const Vectors&, const char*>(), "buffer"_a, "vectors"_a, "metric"_a, nb::keep_alive<1, 3>())
         .def_static("build", &build, "vectors"_a, "metric"_a, "m"_a, "ef_construction"_a, "ml"_a.none(), "codes"_a, "threads"_a,
                     "seed"_a, "progress"_a.none(), nb::keep_alive<0, 1>())
+        .def("merge", &merge, "vectors"_a, "positions"_a, "codes"_a, "threads"_a, "seed"_a, "progress"_a.none(), nb::keep_alive<0, 2>())
         .def("search_one", &search_one, "query"_a, "k"_a, "ef"_a.none(), "target"_a)
         .def("search_many", &search_many, "queries"_a, "k"_a, "ef"_a.none(), "target"_a, "accept"_a.none(), "accept_count"_a.none(),
              "threads"_a)

@@ -30,6 +30,15 @@ class Graph:
         seed: int,
         progress: Callable[[int, int], bool] | None,
     ) -> Graph: ...
+    def merge(
+        self,
+        vectors: Vectors,
+        positions: npt.NDArray[np.int32],
+        codes: int,
+        threads: int,
+        seed: int,
+        progress: Callable[[int, int], bool] | None,
+    ) -> Graph: ...
     def search_one(
         self, query: npt.NDArray[np.float32], k: int, ef: int | None, target: float
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]: ...

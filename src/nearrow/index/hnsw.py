@@ -296,19 +296,16 @@ class Graph:
 
         Rows of `vectors` that no old row maps to are inserted; around dropped ones the graph is repaired.
         """
-        stats = self.stats()
-        return Graph.build(
-            vectors,
-            metric=self.metric,
-            m=stats["m"],
-            ef_construction=stats["ef_construction"],
-            ml=stats["ml"],
-            codes=codes,
-            threads=threads,
-            seed=stats["seed"] if seed is None else seed,
-            progress=progress,
-            cancelled=cancelled,
+        number = self.stats()["seed"] if seed is None else seed & (2**64 - 1)
+        kernel = self._kernel.merge(
+            vectors.kernel,
+            np.ascontiguousarray(positions, np.int32),
+            _codes_number(codes),
+            threads or 0,
+            number,
+            _progress(progress, cancelled),
         )
+        return Graph(kernel, vectors, self.metric)
 
 
 def flat_search(
