@@ -314,7 +314,9 @@ def test_a_closed_index_says_so() -> None:
 
 def test_snippets_show_the_words_that_matched() -> None:
     index = index_of("x")
-    text = "Nothing here. " * 30 + "At last the <astronomers> observed a comet over 東京タワー. " + "Nothing more. " * 30
+    text = (
+        "Nothing here. " * 30 + "At last the <astronomers> observed a comet over 東京タワー. " + "Nothing more. " * 30
+    )
     shown = index.snippet('astronomer "comet" 東京 -nothing', text, characters=80)
     assert len(shown.fragment) <= 80
     assert shown.fragment == text[shown.start : shown.start + len(shown.fragment)]

@@ -36,7 +36,9 @@ def test_a_killed_writer_leaves_a_whole_commit_and_no_lock(tmp_path: Path) -> No
     dice = random.Random(7)
     acknowledged = 0
     for _ in range(6):
-        child = subprocess.Popen([sys.executable, str(CHILD), path, str(acknowledged)], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, str(CHILD), path, str(acknowledged)], stdout=subprocess.PIPE, text=True
+        )
         assert child.stdout is not None
         for _ in range(dice.randrange(1, 12)):
             acknowledged = int(child.stdout.readline())
@@ -101,7 +103,9 @@ def test_any_damaged_file_is_refused_or_harmless(tmp_path: Path) -> None:
     files = sorted(file.name for file in whole.iterdir() if file.stat().st_size)
     for name in files:
         content = (whole / name).read_bytes()
-        places = sorted({0, len(content) - 1, len(content) // 2, *dice.sample(range(len(content)), min(25, len(content)))})
+        places = sorted(
+            {0, len(content) - 1, len(content) // 2, *dice.sample(range(len(content)), min(25, len(content)))}
+        )
         for damage in (*places, "cut", "empty", "gone"):
             shutil.rmtree(broken, ignore_errors=True)
             shutil.copytree(whole, broken)
