@@ -1,11 +1,11 @@
 """Run: how do Nearrow and its peers compare, on this machine, in one run?
 
-    python -m benchmarks.run --setup                      # .venv-bench with the peers
     python -m benchmarks.run                              # everything; what has figures already is not repeated
+    python -m benchmarks.run --setup                      # only .venv-bench with the peers (else made when it is missing)
     python -m benchmarks.run --set wordnet --engines nearrow,hnswlib --stages search --again
     python -m benchmarks.run --quick                      # a smoke of the harness on a tiny set
 
-Then `python -m benchmarks.report` writes the tables and plots. Indexes and exact answers are kept outside the
+At the end `benchmarks.report` writes the tables and plots. Indexes and exact answers are kept outside the
 repository (NEARROW_BENCH_CACHE, default ~/.cache/nearrow-bench), figures under benchmarks/results.
 """
 
@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks import results
 from benchmarks.data import SOURCES, load
-from benchmarks.engines import DATABASES, INDEXES
+from benchmarks.engines import DATABASES, INDEXES, entry
 from benchmarks.measure import machine
-from benchmarks.session import peers_python
+from benchmarks.session import ROOT, peers_python
 from benchmarks.setup_peers import install
 from benchmarks.stages import Plan
 from benchmarks.stages.build import build
@@ -63,6 +64,9 @@ def main(given: list[str] | None = None) -> None:
     if options.setup:
         install()
         return
+    needs_peers = any(not entry(name).ours for name in options.engines.split(","))
+    if needs_peers and not Path(peers_python(options.python)).exists():
+        install()
     if options.quick:
         options.set, options.repeats = "tiny", 1
         options.engines = ",".join(name for name in options.engines.split(",") if name in INDEXES)
@@ -100,6 +104,8 @@ def main(given: list[str] | None = None) -> None:
                 search_text(plan, dataset, databases)
             else:
                 raise SystemExit(f"unknown stage {stage!r}: one of {', '.join(STAGES)}")
+    if not options.quick and Path(plan.python).exists():
+        subprocess.run([plan.python, "-m", "benchmarks.report", str(options.results)], cwd=ROOT, check=False)
 
 
 if __name__ == "__main__":

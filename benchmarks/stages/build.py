@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
+from benchmarks.engines import entry
 from benchmarks.session import EngineError, Session
 from benchmarks.stages import Plan, index_folder, say, today
 
@@ -25,7 +26,7 @@ def build(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
             saved = index_folder(dataset, engine)
             if not plan.again and "seconds" in known.get(str(threads), {}) and saved.exists():
                 continue
-            if not plan.again and "error" in known.get(str(threads), {}):
+            if not plan.again and "error" in known.get(str(threads), {}) and not entry(engine).ours:
                 say(f"{engine}: {known[str(threads)]['error']} (known; --again tries again)")
                 continue
             try:
