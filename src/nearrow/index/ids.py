@@ -9,7 +9,7 @@ Format: docs/formats/ids.md. Everything here may be used from any number of thre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from nearrow import _kernel
 from nearrow.errors import AlreadyExistsError, CorruptionError, InvalidArgumentError, SchemaError
 
 Positions = npt.NDArray[np.int64]
-Ids = pa.Array | pa.ChunkedArray
+Ids: TypeAlias = pa.Array | pa.ChunkedArray
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -106,7 +106,7 @@ class IdTable:
         CorruptionError, naming the table, if a bucket on the way is damaged.
         """
         if not isinstance(ids, (pa.Array, pa.ChunkedArray)):
-            return np.fromiter((self.find_one(id) for id in ids), dtype=np.int64, count=len(ids))
+            return np.fromiter((self.find_one(one) for one in ids), dtype=np.int64, count=len(ids))
         needles = _comparable(ids)
         if needles is None or needles.strings != self.ids.strings:
             return np.full(len(ids), -1, np.int64)

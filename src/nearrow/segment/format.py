@@ -12,12 +12,15 @@ All but rows.arrow are derived: they can be rebuilt from it. Byte tables: docs/f
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from nearrow.errors import CorruptionError, IncompatibleFormatError, InvalidArgumentError, SchemaError
 from nearrow.index.ids import is_id_type
+from nearrow.storage.manifest import SegmentEntry
 
 SEGMENTS_FOLDER = "segments"
 ROWS_FILE = "rows.arrow"
@@ -38,6 +41,7 @@ VERSION_KEY, SEGMENT_KEY, BATCH_ROWS_KEY, PADDING_KEY = (
 BATCH_ROWS = 1 << 16
 BATCH_BYTES_MAX = 1 << 28  # a batch is built in memory, so wide rows get fewer rows per batch
 VECTOR_ALIGNMENT = 64
+ADVICE = "run check(), then restore a snapshot"
 EAGER_DIGEST_BYTES = 1 << 20  # files up to this size are digested at open (≈ 0.1 ms); bigger ones by verify()
 
 
@@ -94,7 +98,7 @@ def is_storable(type_: pa.DataType) -> bool:
     types = pa.types
     if types.is_null(type_) or types.is_primitive(type_) or types.is_decimal(type_):
         return True
-    if types.is_fixed_size_binary(type_) or has_offsets(type_) and not types.is_nested(type_):
+    if types.is_fixed_size_binary(type_) or (has_offsets(type_) and not types.is_nested(type_)):
         return True
     if types.is_fixed_size_list(type_) or types.is_list(type_) or types.is_large_list(type_):
         return is_storable(type_.value_type)
@@ -164,6 +168,39 @@ def reads_as(stored: pa.DataType, current: pa.DataType) -> bool:
     return False
 
 
+def open_rows(buffer: pa.Buffer, entry: SegmentEntry) -> tuple[pa.Schema, list[pa.RecordBatch]]:
+    """Schema and mapped batches; CorruptionError if they are not what the manifest says. Reads no rows but the ends."""
+    name = entry.path(ROWS_FILE)
+    try:
+        file = pa.ipc.open_file(buffer)
+        batch_rows = stored_batch_rows(file.schema, entry.id)
+        check_rows_schema(file.schema)
+        batches = [file.get_batch(i) for i in range(file.num_record_batches)]
+        check_batches(batches, batch_rows, entry.rows)
+        ends = (batches[0].column(ROW)[0].as_py(), batches[-1].column(ROW)[-1].as_py()) if batches else (0, 0)
+        if ends != (entry.min_row, entry.max_row):
+            raise ValueError(f"rows {ends[0]}..{ends[1]}, but the manifest says {entry.min_row}..{entry.max_row}")
+    except IncompatibleFormatError as error:
+        raise IncompatibleFormatError(f"{name}: {error}") from None
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError, OverflowError) as error:
+        raise CorruptionError(f"{name}: {error}; {ADVICE}") from error
+    return file.schema.remove_metadata(), batches
+
+
+def check_columns(stored: pa.Schema, schema: pa.Schema, name: str) -> None:
+    """CorruptionError unless the stored columns are columns of the collection's schema, perhaps with fewer struct fields."""
+    for field in stored:
+        if field.name == ROW:
+            continue
+        index = schema.get_field_index(field.name)
+        if index < 0:
+            raise CorruptionError(f"{name}: column {field.name!r} is not in the collection's schema; {ADVICE}")
+        if not reads_as(field.type, schema.field(index).type):
+            raise CorruptionError(
+                f"{name}: column {field.name!r} is {field.type}, the collection's is {schema.field(index).type}; {ADVICE}"
+            )
+
+
 def check_array(array: pa.Array, what: str) -> None:
     """CorruptionError unless every offset of the array, at any depth, is in order and inside its values.
 
@@ -172,9 +209,9 @@ def check_array(array: pa.Array, what: str) -> None:
     try:
         array.validate()
     except (pa.ArrowException, ValueError) as error:
-        raise CorruptionError(f"{what}: {error}; run check(), then restore a snapshot") from error
+        raise CorruptionError(f"{what}: {error}; {ADVICE}") from error
     for problem in _offset_problems(array):
-        raise CorruptionError(f"{what}: {problem}; run check(), then restore a snapshot")
+        raise CorruptionError(f"{what}: {problem}; {ADVICE}")
 
 
 def _offset_problems(array: pa.Array) -> Iterator[str]:
@@ -189,7 +226,8 @@ def _offset_problems(array: pa.Array) -> Iterator[str]:
         if buffer is None or buffer.size < (array.offset + len(array) + 1) * width:
             yield "the offsets are too short"
             return
-        offsets = np.frombuffer(buffer, np.int64 if wide else np.int32, len(array) + 1, array.offset * width)
+        dtype = np.dtype(np.int64 if wide else np.int32)
+        offsets: npt.NDArray[Any] = np.frombuffer(buffer, dtype, len(array) + 1, array.offset * width)
         if offsets[0] < 0 or not bool((offsets[1:] >= offsets[:-1]).all()):
             yield "the offsets are not in order"
             return

@@ -17,12 +17,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nearrow.errors import AlreadyExistsError, CorruptionError, IncompatibleFormatError, SchemaError
+from nearrow.errors import AlreadyExistsError, CorruptionError, SchemaError
 from nearrow.index.hnsw import Graph, Vectors
 from nearrow.index.ids import IdColumn, Ids, IdTable, Positions
-from nearrow.segment import format
+from nearrow.segment import format as segment_format
 from nearrow.segment.deletes import DeadRows
-from nearrow.segment.format import GRAPH_FILE, ID, IDS_FILE, ROW, ROWS_FILE, VECTOR, ZONES_FILE
+from nearrow.segment.format import (
+    ADVICE,
+    GRAPH_FILE,
+    ID,
+    IDS_FILE,
+    ROW,
+    ROWS_FILE,
+    VECTOR,
+    ZONES_FILE,
+    check_columns,
+    open_rows,
+)
 from nearrow.segment.rows import batch_starts, take_rows
 from nearrow.segment.zones import Zone, Zones
 from nearrow.storage.directory import Directory
@@ -32,7 +43,6 @@ from nearrow.storage.published import digest, map_published
 RowNumbers = npt.NDArray[np.uint64]
 
 logger = logging.getLogger("nearrow")
-ADVICE = "run check(), then restore a snapshot"
 
 
 class Segment:
@@ -44,7 +54,7 @@ class Segment:
         self.damage: tuple[str, ...] = ()
         self._files = files
         self._checked: set[str] = set()
-        self.schema, self._raw = _open_rows(files[ROWS_FILE], entry)  # the stored columns, `_row` among them
+        self.schema, self._raw = open_rows(files[ROWS_FILE], entry)  # the stored columns, `_row` among them
         self._starts = batch_starts(self._raw)
 
     @classmethod
@@ -57,7 +67,7 @@ class Segment:
         files: dict[str, pa.Buffer] = {}
         damage: list[str] = []
         for name, file in entry.files.items():
-            eager = file.digest if name == ZONES_FILE or file.length <= format.EAGER_DIGEST_BYTES else None
+            eager = file.digest if name == ZONES_FILE or file.length <= segment_format.EAGER_DIGEST_BYTES else None
             try:
                 files[name] = map_published(directory, entry.path(name), file.length, eager)
             except CorruptionError as error:
@@ -67,7 +77,7 @@ class Segment:
         if ROWS_FILE not in files:
             raise CorruptionError(f"{entry.path(ROWS_FILE)}: the manifest does not name it; {ADVICE}")
         segment = cls(entry, files, metric)
-        _check_columns(segment.schema, schema, entry.path(ROWS_FILE))
+        check_columns(segment.schema, schema, entry.path(ROWS_FILE))
         for problem in damage:
             segment._report(problem)
         return segment
@@ -187,7 +197,7 @@ class Segment:
         try:
             return self._table.find_one(id)
         except CorruptionError:
-            return int(self.find([id])[0])  # type: ignore[list-item]
+            return int(self.find([id])[0])
 
     def ids_at(self, positions: Positions) -> npt.NDArray[Any]:
         """The ids at these positions: an object array of str, or an int64 array."""
@@ -259,7 +269,7 @@ class Segment:
             if name in self._checked:
                 continue
             for batch in self._raw:
-                format.check_array(batch.column(name), f"{self.entry.path(ROWS_FILE)}: column {name!r}")
+                segment_format.check_array(batch.column(name), f"{self.entry.path(ROWS_FILE)}: column {name!r}")
             self._checked.add(name)
 
 
@@ -276,35 +286,3 @@ def load_dead(directory: Directory, entry: SegmentEntry) -> DeadRows:
 
 
 _NO_ROWS: RowNumbers = np.empty(0, np.uint64)
-
-
-def _open_rows(buffer: pa.Buffer, entry: SegmentEntry) -> tuple[pa.Schema, list[pa.RecordBatch]]:
-    """Schema and mapped batches; CorruptionError if they are not what the manifest says. Reads no rows but the ends."""
-    name = entry.path(ROWS_FILE)
-    try:
-        file = pa.ipc.open_file(buffer)
-        batch_rows = format.stored_batch_rows(file.schema, entry.id)
-        format.check_rows_schema(file.schema)
-        batches = [file.get_batch(i) for i in range(file.num_record_batches)]
-        format.check_batches(batches, batch_rows, entry.rows)
-        ends = (batches[0].column(ROW)[0].as_py(), batches[-1].column(ROW)[-1].as_py()) if batches else (0, 0)
-        if ends != (entry.min_row, entry.max_row):
-            raise ValueError(f"rows {ends[0]}..{ends[1]}, but the manifest says {entry.min_row}..{entry.max_row}")
-    except IncompatibleFormatError as error:
-        raise IncompatibleFormatError(f"{name}: {error}") from None
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError, OverflowError) as error:
-        raise CorruptionError(f"{name}: {error}; {ADVICE}") from error
-    return file.schema.remove_metadata(), batches
-
-
-def _check_columns(stored: pa.Schema, schema: pa.Schema, name: str) -> None:
-    for field in stored:
-        if field.name == ROW:
-            continue
-        index = schema.get_field_index(field.name)
-        if index < 0:
-            raise CorruptionError(f"{name}: column {field.name!r} is not in the collection's schema; {ADVICE}")
-        if not format.reads_as(field.type, schema.field(index).type):
-            raise CorruptionError(
-                f"{name}: column {field.name!r} is {field.type}, the collection's is {schema.field(index).type}; {ADVICE}"
-            )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -41,7 +41,7 @@ from nearrow.storage.directory import BytesLike, Directory, OutputFile
 from nearrow.storage.manifest import DeadEntry, FileEntry, SegmentEntry
 from nearrow.storage.published import Digester
 
-Rows = pa.Table | pa.RecordBatch | pa.RecordBatchReader | Iterable[pa.RecordBatch]
+Rows: TypeAlias = pa.Table | pa.RecordBatch | pa.RecordBatchReader | Iterable[pa.RecordBatch]
 
 
 def write_segment(
@@ -249,9 +249,7 @@ def _fitting_batch_rows(batch: pa.RecordBatch) -> int:
     return 1 << (fitting.bit_length() - 1)
 
 
-def _even_batches(
-    batches: Iterator[pa.RecordBatch], schema: pa.Schema, batch_rows: int
-) -> Iterator[pa.RecordBatch]:
+def _even_batches(batches: Iterator[pa.RecordBatch], schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
     """The same rows in batches of exactly `batch_rows`, the last one shorter; a batch that fits is not copied."""
     pending: list[pa.RecordBatch] = []
     count = 0
@@ -286,5 +284,7 @@ def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
         return batches[0]
     joined = pa.Table.from_batches(batches).combine_chunks().to_batches()
     if len(joined) != 1:
-        raise InvalidArgumentError(f"{sum(map(len, batches))} rows hold more than 2 GiB of text; give a smaller batch_rows")
+        raise InvalidArgumentError(
+            f"{sum(map(len, batches))} rows hold more than 2 GiB of text; give a smaller batch_rows"
+        )
     return joined[0]

@@ -52,7 +52,7 @@ class ZoneBuilder:
         fields, columns = [], []
         for name, bounds in self._bounds.items():
             known = bounds is not None and not _is_long(bounds)
-            column = bounds if known else pa.nulls(2)
+            column: pa.Array = bounds if known else pa.nulls(2)
             metadata = {NULLS_KEY: str(self._nulls[name]).encode(), BOUNDS_KEY: b"1" if known else b"0"}
             fields.append(pa.field(name, column.type, metadata=metadata))
             columns.append(column)
@@ -118,7 +118,9 @@ def _bounds(column: pa.Array) -> pa.Array | None:
     types = pa.types
     if types.is_null(type_):
         return pa.nulls(2)
-    ordered = types.is_primitive(type_) or types.is_decimal(type_) or types.is_string(type_) or types.is_large_string(type_)
+    ordered = (
+        types.is_primitive(type_) or types.is_decimal(type_) or types.is_string(type_) or types.is_large_string(type_)
+    )
     if not ordered or types.is_interval(type_) or types.is_float16(type_):
         return None
     if types.is_floating(type_) and pc.any(pc.is_nan(column)).as_py():
