@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 
 from nearrow.errors import FilterError
+
+if TYPE_CHECKING:
+    import duckdb
 
 DEPTH_MAX = 64
 NODES_MAX = 100_000
@@ -78,6 +80,8 @@ class SqlFilterEngine:
 
     def parse(self, text: str) -> dict[str, Any]:
         """The syntax tree of `text`; FilterError unless it is one harmless scalar expression."""
+        import duckdb  # here, as it takes 150 ms, and most searches need none
+
         if "\0" in text:
             raise FilterError("the SQL filter has a zero byte in it")
         with self._cursor() as cursor:
@@ -99,6 +103,8 @@ class SqlFilterEngine:
 
     def mask(self, text: str, table: pa.Table) -> pa.ChunkedArray:
         """The value of `text` for each row of `table`, in order: true, false or null. REQUIRES: `text` passed `parse`."""
+        import duckdb
+
         with self._cursor() as cursor:
             try:
                 cursor.register("part", table)
@@ -125,6 +131,8 @@ class SqlFilterEngine:
 
 
 def _locked_database(threads: int | None) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
     database = duckdb.connect(":memory:")
     if threads is not None:
         database.execute(f"SET threads = {int(threads)}")

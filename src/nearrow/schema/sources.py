@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from nearrow.errors import InvalidArgumentError, SchemaError
 from nearrow.schema.config import ID_COLUMN, VECTOR_COLUMN, CollectionConfig
@@ -43,7 +42,7 @@ def open_source(rows: Any, config: CollectionConfig, *, partial: bool) -> Source
         return _from_table(rows)
     if isinstance(rows, pa.RecordBatchReader):
         return _from_reader(rows, None)
-    if isinstance(rows, ds.Dataset):
+    if _is_dataset(rows):
         return _from_reader(rows.scanner(batch_size=BATCH_ROWS_MAX, use_threads=True).to_reader(), rows.count_rows())
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(rows, pandas.DataFrame):
@@ -63,6 +62,12 @@ def open_source(rows: Any, config: CollectionConfig, *, partial: bool) -> Source
         f"rows of type {type(rows).__name__} are not understood; give an Arrow table, batch, reader or dataset, "
         f"a pandas or polars frame, a list of dicts, or the keywords ids=, vectors=, texts=, metadata="
     )
+
+
+def _is_dataset(rows: Any) -> bool:
+    """Whether it is a pyarrow Dataset; importing that module imports pandas, so it is asked only if somebody else did."""
+    module = sys.modules.get("pyarrow.dataset")
+    return module is not None and isinstance(rows, module.Dataset)
 
 
 def columns_of_keywords(ids: Any, vectors: Any, texts: Any, metadata: Any, config: CollectionConfig) -> dict[str, Any]:
