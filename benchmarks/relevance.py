@@ -5,7 +5,8 @@
 The folder holds docs.parquet (id, vector, and string columns of which `title` and `text` are searched, if there),
 queries.parquet (id, text, vector) and qrels.tsv (header, then query_id, doc_id, relevance, …; larger is better). Any
 set of that shape runs as it is; the default is Cranfield. Vectors are compared exactly, so that the figures speak of
-ranking and not of recall. Nothing is tuned to the judgements: weights, k and depth are the library's defaults.
+ranking and not of recall; queries are sentences, so signs in them are no operators. Nothing is tuned to the judgements:
+weights, k and depth are the library's defaults.
 
 Measure: graded nDCG@10 with the relevance as gain and the logarithmic discount (Järvelin, Kekäläinen, 2002), averaged
 over the queries that have a judgement; and recall@100 of each list.
@@ -26,7 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.data import data_folder
-from nearrow.index.text import TextField, TextIndex
+from nearrow.index.text import TextField, TextIndex, TextQuery
 from nearrow.query.fusion import RRF, Fusion, Max, Min, Weighted, fuse
 from nearrow.query.ranking import Ranking, similarity
 from nearrow.schema.config import TextSettings
@@ -50,7 +51,7 @@ class Judged:
 
     texts: pa.Array
     vectors: np.ndarray
-    queries: Sequence[str]
+    queries: Sequence[TextQuery]
     query_vectors: np.ndarray
     judgements: Sequence[Mapping[int, float]]
 
@@ -69,7 +70,7 @@ def read_folder(folder: Path) -> Judged:
     return Judged(
         pc.binary_join_element_wise(*parts, " "),
         unit(matrix(docs)),
-        queries["text"].to_pylist(),
+        [TextQuery.plain(text) for text in queries["text"].to_pylist()],
         unit(matrix(queries)),
         [by_query[str(value)] for value in queries["id"].to_pylist()],
     )

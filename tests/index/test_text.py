@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from nearrow.errors import ClosedError, InvalidArgumentError, LockedError, ReadOnlyError, SchemaError
-from nearrow.index.text import RebuildNeededError, TextField, TextIndex, TextQuery
+from nearrow.index.text import RebuildNeededError, TextField, TextIndex, TextQuery, text_fields_of
 from nearrow.schema.config import CollectionConfig, TextSettings
 
 ENGLISH = TextSettings(stemmer="english")
@@ -330,7 +330,18 @@ def test_snippets_show_the_words_that_matched() -> None:
 
 def test_fields_follow_the_collection_config() -> None:
     config = CollectionConfig("c", 4, text_fields=("a", "b"), text_settings={"b": {"tokenizer": "raw"}})  # type: ignore[arg-type]
-    from nearrow.index.text import text_fields_of
-
     first, second = text_fields_of(config)
     assert (first.name, second.name, second.settings.tokenizer) == ("a", "b", "raw")
+
+
+def test_a_few_fresh_rows_are_scored_as_if_they_were_in_the_main_index() -> None:
+    texts = [f"common word{n % 50} word{n % 7}" for n in range(400)] + ["rare common word3", "rare rare word3"]
+    whole, main = index_of(*texts), index_of(*texts[:400])
+    fresh = TextIndex.open(None, [TextField("text", ENGLISH)])
+    fresh.add(rows(400, 401), {"text": pa.array(texts[400:])})
+    fresh.commit(402)
+    for query in ("rare", "common", '"rare common"', "rare word3^2", "+word3 rare"):
+        expected = whole.scores_of(query, rows(400, 401))
+        near = fresh.view.beside(main.view).scores_of(query, rows(400, 401))
+        np.testing.assert_allclose(near, expected, rtol=0.02)
+        assert fresh.view.beside(main.view).matches(query).tolist() == fresh.matches(query).tolist()

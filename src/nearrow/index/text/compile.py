@@ -10,7 +10,9 @@ occurs as written scores its BM25 on top. With a stemmer both are compared with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import tantivy
@@ -43,7 +45,23 @@ class Compiler:
         self.schema = schema
         self.fields = {field.name: field for field in fields}
         self.columns = {field.name: column_name(number) for number, field in enumerate(fields)}
+        self._weigh: Callable[[str, Sequence[str]], float] | None = None
         self.analyzers: dict[str, Analyzer] = {field.name: analyzer_of(field.settings) for field in fields}
+
+    def weighing(self, own: tantivy.Searcher, larger: tantivy.Searcher) -> Compiler:
+        """A compiler for `own` whose terms weigh as in both indexes together (see TextView.beside)."""
+
+        def weigh(column: str, terms: Sequence[str]) -> float:
+            here = there = 0.0
+            for term in terms:
+                holders, others = own.doc_freq(column, term), larger.doc_freq(column, term)
+                here += rarity(own.num_docs, holders)
+                there += rarity(own.num_docs + larger.num_docs, holders + others)
+            return there / here
+
+        compiler = copy(self)
+        compiler._weigh = weigh
+        return compiler
 
     def chosen(self, names: Iterable[str] | None) -> tuple[str, ...]:
         """The fields to search; raises InvalidArgumentError for one that is no text field."""
@@ -158,10 +176,16 @@ class Compiler:
     def _terms(self, name: str, terms: Sequence[Term], slop: int) -> tantivy.Query:
         first = terms[0].position
         words: list[str | tuple[int, str]] = [(term.position - first, term.text) for term in terms]
-        return tantivy.Query.phrase_query(self.schema, self.columns[name], words, slop)
+        query = tantivy.Query.phrase_query(self.schema, self.columns[name], words, slop)
+        return self._weighed(query, name, [term.text for term in terms])
 
     def _term(self, name: str, term: str) -> tantivy.Query:
-        return tantivy.Query.term_query(self.schema, self.columns[name], term)
+        return self._weighed(tantivy.Query.term_query(self.schema, self.columns[name], term), name, [term])
+
+    def _weighed(self, query: tantivy.Query, name: str, terms: Sequence[str]) -> tantivy.Query:
+        if self._weigh is None:
+            return query
+        return tantivy.Query.boost_query(query, self._weigh(self.columns[name], terms))
 
 
 def column_name(number: int) -> str:
@@ -169,9 +193,17 @@ def column_name(number: int) -> str:
     return f"f{number}"
 
 
+def rarity(documents: int, holders: int) -> float:
+    """BM25's inverse document frequency, as Tantivy computes it."""
+    return math.log1p((max(documents, holders) - holders + 0.5) / (holders + 0.5))
+
+
 def everything() -> tantivy.Query:
-    """All rows (the marker document has no row number), each with the score 1."""
-    return tantivy.Query.exists_query(ROW)
+    """All rows (the marker document has no row number), each with the score 0.
+
+    Not 1, for Tantivy leaves out a required clause that all of a segment's documents match, and its score with it.
+    """
+    return tantivy.Query.const_score_query(tantivy.Query.exists_query(ROW), 0.0)
 
 
 def _adjacent(left: Term, right: Term) -> bool:
@@ -186,4 +218,4 @@ def _boolean(parts: list[tuple[tantivy.Occur, tantivy.Query]]) -> tantivy.Query 
     return tantivy.Query.boolean_query(parts)
 
 
-__all__ = ["ROW", "Compiler", "Sought", "column_name", "everything"]
+__all__ = ["ROW", "Compiler", "Sought", "column_name", "everything", "rarity"]

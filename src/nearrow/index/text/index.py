@@ -60,6 +60,7 @@ class TextIndex(Searching):
         self._lock = threading.RLock()
         self._writer: tantivy.IndexWriter | None = None
         self._closed = False
+        self._memory_marker = (0, 0)
         self._schema = make_schema(fields)
         self._compiler = Compiler(self._schema, fields)
         self._index = load(path, self._schema, self._compiler, read_only=read_only, verify_bytes_max=verify_bytes_max)
@@ -227,13 +228,18 @@ class TextIndex(Searching):
 
     def _newest(self) -> TextView:
         searcher = self._index.searcher()
+        if self.path is None:
+            return TextView(searcher, self._compiler, *self._memory_marker)
         marker = native(lambda: read_marker(searcher, self._schema))
         if marker is not None and marker.identity != self._identity:
             raise RebuildNeededError("the text index belongs to another collection; it must be rebuilt")
         return TextView(searcher, self._compiler, *((marker.watermark, marker.lsn) if marker else (0, 0)))
 
     def _commit(self, writer: tantivy.IndexWriter, watermark: int, lsn: int) -> None:
-        replace_marker(writer, self._schema, Marker(watermark, lsn, self._identity))
+        if self.path is None:  # no crash to survive, and no empty document that shifts the statistics of a few rows
+            self._memory_marker = (watermark, lsn)
+        else:
+            replace_marker(writer, self._schema, Marker(watermark, lsn, self._identity))
         writer.commit()
         self._index.reload()
         self._view = self._newest()

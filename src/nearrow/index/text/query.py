@@ -5,6 +5,7 @@ Frozen values, compared by tests; ``grammar`` parses them, ``compile`` turns the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Union
@@ -12,6 +13,8 @@ from typing import Union
 from nearrow.errors import InvalidArgumentError
 
 QUERY_CHARACTERS_MAX = 65_536
+
+_SIGNS = re.compile(r"[+\-\"()~^*:\\]|\b(?:AND|OR|NOT)\b")
 
 
 class Occur(Enum):
@@ -82,6 +85,11 @@ class TextQuery:
             raise InvalidArgumentError(f"operator must be 'or' or 'and', not {self.operator!r}")
         if self.fields is not None:
             object.__setattr__(self, "fields", (self.fields,) if isinstance(self.fields, str) else tuple(self.fields))
+
+    @classmethod
+    def plain(cls, text: str, fields: tuple[str, ...] | None = None, operator: str = "or") -> TextQuery:
+        """A query for the words of `text` and nothing else, whatever signs are among them: for sentences and questions."""
+        return cls(_SIGNS.sub(r"\\\g<0>", text), fields, operator)
 
 
 __all__ = ["Clause", "Everything", "Group", "Node", "Occur", "Phrase", "TextQuery", "Word"]

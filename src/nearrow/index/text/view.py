@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tantivy
 
 from nearrow.errors import InvalidArgumentError, NearrowError
-from nearrow.index.text.compile import ROW, Compiler
+from nearrow.index.text.compile import ROW, Compiler, everything
 from nearrow.index.text.documents import count
 from nearrow.index.text.grammar import parse
 from nearrow.index.text.query import Group, TextQuery
@@ -60,7 +60,7 @@ class TextView:
 
     @property
     def rows(self) -> int:
-        return int(self.searcher.num_docs) - (1 if self.watermark or self.lsn else 0)
+        return native(lambda: count(self.searcher, everything()))
 
     def search(
         self,
@@ -145,6 +145,14 @@ class TextView:
         parsed, names = self._parse(query, fields, None)
         name = self.compiler.chosen([field])[0] if field is not None else names[0]
         return make_snippet(text, self.compiler.sought(parsed, names, name), self.compiler.analyzers[name], characters)
+
+    def beside(self, larger: TextView) -> TextView:
+        """This view with scores as if its rows were in `larger`, too: words weigh by how rare they are in both.
+
+        For the few rows that came after a larger index was committed: on their own, a word that all of them hold would
+        weigh next to nothing. The average length of a text stays that of this view.
+        """
+        return TextView(self.searcher, self.compiler.weighing(self.searcher, larger.searcher), self.watermark, self.lsn)
 
     def _parse(
         self, query: str | TextQuery, fields: Iterable[str] | None, strict: bool | None
