@@ -58,9 +58,12 @@ class Follower:
             newest = generations(self._directory)
             if newest and newest[-1] == self._manifest.number:
                 try:
-                    if self._replay.run(self._state):
-                        self.view = self._state.view()
-                    return
+                    applied = self._replay.run(self._state)
+                    if generations(self._directory)[-1] == newest[-1]:
+                        if applied:
+                            self.view = self._state.view()
+                        return
+                    # a commit came between: the records read may build on rows that only the new manifest names
                 except NotFoundError:
                     logger.info("a log of %s was retired while it was read; opening anew", self.config.name)
             self._load(self._state)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from nearrow.schema import CollectionConfig
+from nearrow.schema import CollectionConfig, evolve
 from nearrow.segment.part import SegmentPart
 from nearrow.segment.reader import Segment, load_dead
 from nearrow.storage.directory import Directory
@@ -70,7 +70,12 @@ class Replay:
             change = self._decoder.decode(record.payload, f"log {record.seq}, record {record.lsn}")
             if record.lsn <= self._skip_lsn:
                 continue
-            state.apply(change, record.lsn, self._decoder.schema if change.puts else None)
+            state.apply(change, record.lsn, self._schema(state) if change.puts else None)
             applied += 1
         self._tail = self._tail or self._reader.tail()
         return applied
+
+    def _schema(self, state: State) -> pa.Schema:
+        """The state's schema widened by the log's: the manifest's may be newer, as a bulk load widens it past the log."""
+        assert self._decoder.schema is not None
+        return evolve(state.schema, self._decoder.schema)
