@@ -107,7 +107,7 @@ class SqlFilterEngine:
 
         with self._cursor() as cursor:
             try:
-                cursor.register("part", table)
+                cursor.register("part", unsliced(table))
                 result = cursor.sql(f"{_query(text)} AS mask FROM part").to_arrow_table().column(0)
             except duckdb.Error as error:
                 raise FilterError(f"the SQL filter {text!r:.200} cannot be evaluated: {_first_line(error)}") from None
@@ -141,6 +141,23 @@ def _locked_database(threads: int | None) -> duckdb.DuckDBPyConnection:
     database.execute("SET TimeZone = 'UTC'")  # times without a zone mean the same everywhere, as in the other spellings
     database.execute("SET lock_configuration = true")
     return database
+
+
+def unsliced(table: pa.Table) -> pa.Table:
+    """`table` with nested columns that start within a larger buffer copied: DuckDB drops a struct's offset, and refuses."""
+    for position, column in enumerate(table.columns):
+        if pa.types.is_nested(column.type) and any(map(_is_sliced, column.chunks)):
+            copied = column.take(pa.array(range(len(column)), pa.int64()))
+            table = table.set_column(position, table.schema.field(position), copied)
+    return table
+
+
+def _is_sliced(array: pa.Array) -> bool:
+    if pa.types.is_struct(array.type):
+        children = (array.field(i) for i in range(array.type.num_fields))
+    else:
+        children = (array.values,) if pa.types.is_nested(array.type) else ()
+    return array.offset != 0 or any(map(_is_sliced, children))
 
 
 def _query(text: str) -> str:

@@ -44,6 +44,8 @@ def parse_filter(where: Any, schema: pa.Schema, sql: SqlEngine | None = None) ->
     if isinstance(where, str):
         if sql is None:
             raise FilterError("SQL filters are not available here; use the dict spelling")
+        if not where.strip():
+            raise FilterError("the SQL filter is empty; leave where= out to find every row")
         if len(where.encode(errors="replace")) > SQL_BYTES_MAX:
             raise FilterError(f"the SQL filter is longer than {SQL_BYTES_MAX} bytes; use {{'$in': […]}} for long lists")
         return Filter(parse_sql(where, schema, sql))

@@ -53,7 +53,8 @@ def parse_sql(text: str, schema: pa.Schema, engine: SqlEngine) -> Node:
     except (Untranslatable, FilterError):
         fields = [schema.field(name) for name in columns] or [schema.field(0)]
         node = SqlFilter(text, tuple(field.name for field in fields), schema)
-        engine.mask(text, pa.schema(fields).empty_table())  # binds names and types, and says what is wrong
+        # One row of nulls binds names and types and evaluates the constants, so that mistakes are named now.
+        engine.mask(text, pa.table([pa.nulls(1, field.type) for field in fields], schema=pa.schema(fields)))
         return node
 
 
