@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable
 
 import pyarrow as pa
-import pyarrow.acero as acero
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
@@ -44,6 +43,8 @@ def parse_expression(expression: pc.Expression, schema: pa.Schema) -> ArrowFilte
 
 def mask_of_expression(node: ArrowFilter, table: pa.Table) -> pa.ChunkedArray:
     """The expression's value for each row, in order: true, false or null."""
+    import pyarrow.acero as acero  # here, as it imports pandas where that is installed
+
     table = with_columns(table, node.schema, node.schema.names)
     plan = acero.Declaration.from_sequence(
         [
