@@ -153,10 +153,11 @@ def unsliced(table: pa.Table) -> pa.Table:
 
 
 def _is_sliced(array: pa.Array) -> bool:
+    children: list[pa.Array] = []
     if pa.types.is_struct(array.type):
-        children = (array.field(i) for i in range(array.type.num_fields))
-    else:
-        children = (array.values,) if pa.types.is_nested(array.type) else ()
+        children = [array.field(i) for i in range(array.type.num_fields)]
+    elif pa.types.is_nested(array.type):
+        children = [array.values]
     return array.offset != 0 or any(map(_is_sliced, children))
 
 
