@@ -167,5 +167,5 @@ def _alive_pieces(
 
 
 def present_columns(schema: pa.Schema, columns: Sequence[str]) -> list[str]:
-    """Those of `columns` that rows of this schema have; the rest read null."""
-    return [name for name in columns if schema.get_field_index(name) >= 0]
+    """Those of `columns` that rows of this schema have, `_row` aside, which parts give anyway; the rest read null."""
+    return [name for name in columns if name != ROW and schema.get_field_index(name) >= 0]
