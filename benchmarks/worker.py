@@ -79,7 +79,6 @@ class Worker:
             "save_seconds": time.perf_counter() - started,
             "peak_bytes": peak,
             "bytes_on_disk": folder_bytes(self.folder),
-            "statistics": self.engine.statistics(),
         }
 
     def do_open(self, cores: list[int], beam: Any) -> dict[str, Any]:
@@ -125,7 +124,7 @@ class Worker:
             if time.perf_counter() > warm_until:
                 break
         search, clock = self.engine.search, time.perf_counter
-        found, ticks = [], [clock()]
+        found, ticks, processor = [], [clock()], time.process_time()
         until = ticks[0] + limit
         for query in vectors:
             found.append(search(query))
@@ -136,6 +135,7 @@ class Worker:
         answer = {
             "beam": beam,
             "queries": len(found),
+            "core_share": (time.process_time() - processor) / (ticks[-1] - ticks[0]),
             "qps": len(found) / (ticks[-1] - ticks[0]),
             "p50_us": percentile_microseconds(seconds, 50),
             "p99_us": percentile_microseconds(seconds, 99),

@@ -13,6 +13,7 @@ from benchmarks.stages import REFERENCE, Plan, opened, say, today
 
 ENOUGH_RECALL = 0.9995
 PASS_SECONDS = 8.0
+QUIET_SHARE = 0.97
 
 
 def search(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
@@ -61,6 +62,17 @@ def _sweep(
         answer = session.ask(
             "pass", timeout=plan.timeout, cores=[plan.core], beam=beam, queries=None, limit=PASS_SECONDS, recall=first
         )
+        if answer["core_share"] < QUIET_SHARE:  # another process had the core: once more, and the better one counts
+            again = session.ask(
+                "pass",
+                timeout=plan.timeout,
+                cores=[plan.core],
+                beam=beam,
+                queries=None,
+                limit=PASS_SECONDS,
+                recall=False,
+            )
+            answer |= again if again["qps"] > answer["qps"] else {}
         passes.setdefault(beam, []).append(answer)
         if first and answer["recall"] >= ENOUGH_RECALL:
             break
@@ -79,6 +91,7 @@ def _summary(passes: dict[Any, list[dict[str, Any]]]) -> dict[str, Any]:
                 "p50_us": best["p50_us"],
                 "p99_us": best["p99_us"],
                 "short": answers[0]["short"],
+                "core_share": best["core_share"],
             }
         )
     points = [(point["recall"], point["qps"]) for point in curve]
