@@ -29,6 +29,7 @@ from nearrow.query.filter.fields import chunks_of, element_of, list_parts, resol
 from nearrow.query.filter.tree import And, Field, Filter, Node, Quantified
 from nearrow.schema import nearest_name
 
+LIST_SCAN_MAX = 16  # lists no longer than this are compared with themselves, shifted, rather than sorted
 Part = tuple[pa.Table, Bits | None, Hashable | None]
 """A part's table, the rows to count (None: all), and the key of its immutable rows (None: not to be cached)."""
 
@@ -162,11 +163,26 @@ def _numbered(field: Field, leaf: pa.DataType, table: pa.Table) -> NumberedValue
         at += len(piece)
     if not field.in_list:
         return NumberedValues(numbers, values, None)
-    owner = np.concatenate(owners) if owners else np.zeros(0, dtype=np.int64)
-    once = np.unique(owner * (len(values) + 1) + numbers)  # a row with the same element twice counts once
-    return NumberedValues(
-        (once % (len(values) + 1)).astype(np.int32), values, (once // (len(values) + 1)).astype(np.int32)
-    )
+    owner = np.concatenate(owners).astype(np.int32) if owners else np.zeros(0, dtype=np.int32)
+    first = _first_in_row(numbers, owner)
+    return NumberedValues(numbers[first], values, owner[first])
+
+
+def _first_in_row(numbers: npt.NDArray[np.int32], owner: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Where an element is the first of its kind in its row: a row with the same element twice counts once."""
+    first = np.ones(len(numbers), dtype=bool)
+    if not len(numbers):
+        return first
+    longest = int(np.bincount(owner).max())
+    if longest <= LIST_SCAN_MAX:
+        for back in range(1, longest):
+            first[back:] &= (numbers[back:] != numbers[:-back]) | (owner[back:] != owner[:-back])
+        return first
+    keys = (owner.astype(np.int64) << 32) | numbers
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    first[order[1:]] = keys[1:] != keys[:-1]
+    return first
 
 
 def _value_counts(
@@ -183,7 +199,8 @@ def _value_counts(
         numbers = known.numbers
         if wanted is not None:
             flags = bitmaps.unpack(wanted, table.num_rows)
-            numbers = numbers[flags if known.rows is None else flags[known.rows]]
+            # compress is many times quicker than indexing by flags, whose branches cannot be predicted
+            numbers = np.compress(flags if known.rows is None else flags.take(known.rows), numbers)
         histogram = np.bincount(numbers, minlength=len(known.values) + 1)[1:]
         _add(counts, known.values, histogram, None if request.case_insensitive or len(parts) > 1 else request.limit)
     if request.case_insensitive and pt.is_string(leaf):
