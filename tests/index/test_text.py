@@ -91,6 +91,13 @@ def test_boost_turns_the_order_around() -> None:
     assert found(index, "red^3 blue")[0] == 0
 
 
+def test_repeating_a_word_changes_nothing() -> None:
+    index = index_of("running dogs", "dogs cat", "cat")
+    for query in ("dog cat dogs DOG", "dog cat", "dog-dogs cat"):
+        np.testing.assert_allclose(index.scores_of(query, rows(0, 1, 2)), index.scores_of("cat dog", rows(0, 1, 2)))
+    assert found(index, TextQuery.plain('-dog "cat AND ( text:dog')) == found(index, "dog cat text")
+
+
 def test_several_fields_are_searched_together_or_by_name() -> None:
     index = TextIndex.open(None, [TextField("title", ENGLISH), TextField("my body", ENGLISH, boost=2.0)])
     index.add(rows(7, 9), {"title": pa.array(["wings", "tails"]), "my body": pa.array(["tails", "noses"])})

@@ -2,7 +2,8 @@
 
 A written word is analysed by each field's own analyzer and may become no term (a stop word: it then asks for nothing),
 one, or several. Several terms of one word are separate words where it is optional, and a phrase where it is required
-or excluded; neighbouring characters of unspaced scripts are phrases of two. Scores of several fields add up.
+or excluded; neighbouring characters of unspaced scripts are phrases of two. A term that is repeated side by side counts
+once, for BM25 sums over different terms (a boost makes one weigh more). Scores of several fields add up.
 
 Prefixes and fuzzy words score a constant 1 (times the boost), for they stand for many terms; a fuzzy word that also
 occurs as written scores its BM25 on top. With a stemmer both are compared with stems, as written and as stemmed.
@@ -11,7 +12,7 @@ occurs as written scores its BM25 on top. With a stemmer both are compared with 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -99,8 +100,9 @@ class Compiler:
 
     def _group(self, group: Group, names: Sequence[str]) -> tantivy.Query | None:
         parts: list[tuple[tantivy.Occur, tantivy.Query]] = []
+        seen: set[tuple[object, ...]] = set()
         for clause in group.clauses:
-            query = self._node(clause, names)
+            query = self._node(clause, names, seen)
             if query is not None:
                 boosted = query if clause.boost == 1.0 else tantivy.Query.boost_query(query, clause.boost)
                 parts.append((_OCCUR[clause.occur], boosted))
@@ -108,7 +110,7 @@ class Compiler:
             parts.append((tantivy.Occur.Must, everything()))
         return _boolean(parts)
 
-    def _node(self, clause: Clause, names: Sequence[str]) -> tantivy.Query | None:
+    def _node(self, clause: Clause, names: Sequence[str], seen: set[tuple[object, ...]]) -> tantivy.Query | None:
         node: Node = clause.node
         if isinstance(node, Group):
             return self._group(node, names)
@@ -117,29 +119,29 @@ class Compiler:
         found: list[tantivy.Query] = []
         for name in (node.field,) if node.field else names:
             if isinstance(node, Phrase):
-                query = self._phrase(name, self.analyzers[name].terms(node.text), node.slop)
+                terms = self.analyzers[name].terms(node.text)
+                query = self._phrase(name, terms, node.slop) if terms else None
             else:
-                query = self._word(name, node, exact=clause.occur is not Occur.SHOULD)
+                query = self._word(name, node, clause, seen)
             if query is not None:
                 boost = self.fields[name].boost
                 found.append(query if boost == 1.0 else tantivy.Query.boost_query(query, boost))
         return _boolean([(tantivy.Occur.Should, query) for query in found])
 
-    def _word(self, name: str, word: Word, *, exact: bool) -> tantivy.Query | None:
+    def _word(self, name: str, word: Word, clause: Clause, seen: set[tuple[object, ...]]) -> tantivy.Query | None:
         if word.prefix or word.edits:
             return self._inexact(name, word)
         terms = self.analyzers[name].terms(word.text)
-        if exact:
-            return self._phrase(name, terms, 0)
-        units: list[tantivy.Query] = []
-        for index, term in enumerate(terms):
-            before = index > 0 and _adjacent(terms[index - 1], term)
-            after = index + 1 < len(terms) and _adjacent(term, terms[index + 1])
-            if after:
-                units.append(self._terms(name, [term, terms[index + 1]], 0))
-            elif not before:
-                units.append(self._term(name, term.text))
-        return _boolean([(tantivy.Occur.Should, unit) for unit in units])
+        units: list[Sequence[Term]] = [terms] if terms else []
+        if clause.occur is Occur.SHOULD:
+            units = list(_separate(terms))
+        fresh: list[tantivy.Query] = []
+        for unit in units:
+            key = (name, clause.occur, clause.boost, *(term.text for term in unit))
+            if key not in seen:
+                seen.add(key)
+                fresh.append(self._phrase(name, unit, 0))
+        return _boolean([(tantivy.Occur.Should, query) for query in fresh])
 
     def _inexact(self, name: str, word: Word) -> tantivy.Query | None:
         """Every term of the word must match: the last one as a prefix, each of them with so many edits."""
@@ -168,12 +170,9 @@ class Compiler:
                 parts.append(self._term(name, term.text))
         return _boolean([(tantivy.Occur.Must, part) for part in parts])
 
-    def _phrase(self, name: str, terms: Sequence[Term], slop: int) -> tantivy.Query | None:
-        if not terms:
-            return None
-        return self._term(name, terms[0].text) if len(terms) == 1 else self._terms(name, terms, slop)
-
-    def _terms(self, name: str, terms: Sequence[Term], slop: int) -> tantivy.Query:
+    def _phrase(self, name: str, terms: Sequence[Term], slop: int) -> tantivy.Query:
+        if len(terms) == 1:
+            return self._term(name, terms[0].text)
         first = terms[0].position
         words: list[str | tuple[int, str]] = [(term.position - first, term.text) for term in terms]
         query = tantivy.Query.phrase_query(self.schema, self.columns[name], words, slop)
@@ -208,6 +207,15 @@ def everything() -> tantivy.Query:
 
 def _adjacent(left: Term, right: Term) -> bool:
     return left.unspaced and right.unspaced and right.position == left.position + 1
+
+
+def _separate(terms: Sequence[Term]) -> Iterator[Sequence[Term]]:
+    """The terms one by one; pairs of neighbours where characters are terms."""
+    for index, term in enumerate(terms):
+        if index + 1 < len(terms) and _adjacent(term, terms[index + 1]):
+            yield terms[index : index + 2]
+        elif index == 0 or not _adjacent(terms[index - 1], term):
+            yield (term,)
 
 
 def _boolean(parts: list[tuple[tantivy.Occur, tantivy.Query]]) -> tantivy.Query | None:
