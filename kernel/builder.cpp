@@ -7,6 +7,7 @@
 #include "graph_writer.h"
 #include "grower.h"
 #include "merge.h"
+#include "norms.h"
 #include "random.h"
 #include "recall_curve.h"
 
@@ -78,13 +79,14 @@ class CodedRows {
                 squares[i] = encoder.square();
             }
         });
-        if (book.metric != Metric::dot || leader.empty()) return;
-        const double largest = *std::max_element(squares.begin(), squares.end());
-        for (const double square : squares) {
-            rows.extra.push_back(static_cast<float>(std::sqrt(std::max(0.0, largest - square)) / static_cast<double>(book.step)));
-        }
+        if (book.metric != Metric::dot) return;
+        const double largest = leader.empty() ? 0.0 : std::sqrt(*std::max_element(squares.begin(), squares.end()));
+        longest = largest > 0.0 ? static_cast<float>(largest) : 1.0F;
+        for (const double square : squares) rows.norms.push_back(static_cast<float>(std::sqrt(square) / static_cast<double>(longest)));
+        rows.unit = unit_key(book.step, false);
     }
     BuildRows rows;
+    float longest = 1.0F;
 
   private:
     Buffer high_;
@@ -151,6 +153,7 @@ Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& op
     std::vector<Layer> layers = empty_layers(draws, options.m);
     GrowOptions grow;
     grow.ef = std::max(options.ef_construction, 2);
+    if (metric == Metric::dot) grow.alpha = 1.0F;  // products may be negative: scaling them would turn the rule around
     Grower grower(coded.rows, layers, grow, team);
     if (!kept.empty()) carry_links(*reuse.graph, place, coded.rows, grow.alpha, layers, grower, team);
     std::vector<int32_t> fresh;
@@ -174,7 +177,7 @@ Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& op
     CurveResult curve;
     curve.kind = options.codes == 0 ? CodeKind::none : options.codes == 4 ? CodeKind::four : CodeKind::eight;
     if (held_out > 0) {
-        curve = measure_curve({&vectors, metric, &book, &coded.rows.codes, &layers, &leader, nodes - held_out, options.codes}, team);
+        curve = measure_curve({&vectors, metric, &book, &coded.rows, &layers, &leader, nodes - held_out, options.codes}, team);
     } else if (!kept.empty()) {
         // Too little is new to measure again: what the older graph showed still holds.
         curve.points.assign(reuse.graph->curve().begin(), reuse.graph->curve().end());
@@ -185,7 +188,7 @@ Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& op
     grower.connect_orphans(0);
 
     // 4. The file.
-    GraphParts parts{metric, curve.kind, &book, &coded.rows.codes, &layers, nullptr, &leader, rows, curve.points};
+    GraphParts parts{metric, curve.kind, &book, &coded.rows, &layers, nullptr, &leader, rows, curve.points};
     std::vector<std::vector<int32_t>> positions;
     if (nodes != rows) {
         positions = group_positions(first, leader);

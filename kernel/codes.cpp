@@ -12,7 +12,7 @@ constexpr float kFourHigh = 127.0F;
 
 size_t padded(int dimension) { return static_cast<size_t>((dimension + 127) / 128 * 128); }
 
-// Loads a row as float32, scaled to unit length for cosine; returns ‖row‖².
+// Loads a row as float32, scaled to unit length unless the metric is l2; returns ‖row‖².
 double load_row(const Vectors& vectors, Metric metric, int64_t position, float* out) {
     const int dimension = vectors.dimension();
     const void* row = vectors.row(position);
@@ -24,7 +24,7 @@ double load_row(const Vectors& vectors, Metric metric, int64_t position, float* 
     double dot = 0.0;
     double square = 0.0;
     simd().dot_f32(out, out, dimension, &dot, &square);
-    if (metric == Metric::cosine && square > 0.0) {
+    if (metric != Metric::l2 && square > 0.0) {
         const auto scale = static_cast<float>(1.0 / std::sqrt(square));
         for (int j = 0; j < dimension; ++j) out[j] *= scale;
     }
@@ -36,10 +36,10 @@ struct Candidate {
     float step = 1.0F;
 };
 
-double error_of(const Candidate& candidate, const std::vector<float>& rows, const std::vector<double>& weights, int dimension) {
+double error_of(const Candidate& candidate, const std::vector<float>& rows, int dimension) {
     double error = 0.0;
     const float inverse = 1.0F / candidate.step;
-    for (size_t i = 0; i < weights.size(); ++i) {
+    for (size_t i = 0; i < rows.size() / static_cast<size_t>(dimension); ++i) {
         const float* row = rows.data() + i * static_cast<size_t>(dimension);
         double sum = 0.0;
         for (int j = 0; j < dimension; ++j) {
@@ -49,7 +49,7 @@ double error_of(const Candidate& candidate, const std::vector<float>& rows, cons
             const float back = candidate.origin[static_cast<size_t>(j)] + four * candidate.step;
             sum += static_cast<double>(row[j] - back) * static_cast<double>(row[j] - back);
         }
-        error += sum * weights[i];
+        error += sum;
     }
     return error;
 }
@@ -71,11 +71,7 @@ Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector
 
     const auto dimension = static_cast<size_t>(book.dimension);
     std::vector<float> rows(sample.size() * dimension);
-    std::vector<double> weights(sample.size(), 1.0);
-    for (size_t i = 0; i < sample.size(); ++i) {
-        const double square = load_row(vectors, metric, sample[i], rows.data() + i * dimension);
-        if (metric == Metric::dot) weights[i] = square;  // long rows are the ones that win
-    }
+    for (size_t i = 0; i < sample.size(); ++i) load_row(vectors, metric, sample[i], rows.data() + i * dimension);
 
     std::vector<float> mean(dimension);
     std::vector<float> middle(dimension);
@@ -113,7 +109,7 @@ Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector
             if (!(candidate.step > 0.0F) || !std::isfinite(1.0F / candidate.step)) continue;
             candidate.origin.resize(dimension);
             for (size_t j = 0; j < dimension; ++j) candidate.origin[j] = (*centre)[j] - range;
-            const double error = error_of(candidate, rows, weights, book.dimension);
+            const double error = error_of(candidate, rows, book.dimension);
             if (best_error < 0.0 || error < best_error) {
                 best_error = error;
                 best = candidate;
@@ -174,18 +170,6 @@ void CodeQuery::prepare(const Codebook& book, const float* query, double norm) {
     const size_t n = padded(book.dimension);
     linear_.resize(n);
     const Simd& loops = simd();
-    if (book.metric == Metric::dot) {
-        float largest = 0.0F;
-        for (int j = 0; j < book.dimension; ++j) largest = std::max(largest, std::abs(query[j]));
-        shift_eight_.assign(n, 0.0F);
-        shifts_of_ = nullptr;
-        const float scale = largest > 0.0F ? 127.0F / largest : 0.0F;
-        loops.quantise(query, shift_eight_.data(), std::isfinite(scale) ? scale : 0.0F, -127.0F, 127.0F, static_cast<int>(n),
-                       linear_.data());
-        spread(book.shape, linear_.data(), eight_);
-        four_ = eight_;
-        return;
-    }
     if (shifts_of_ != &book || shift_four_.size() != n) {
         shift_four_.assign(n, 0.0F);
         shift_eight_.assign(n, 0.0F);
@@ -195,11 +179,14 @@ void CodeQuery::prepare(const Codebook& book, const float* query, double norm) {
         }
         shifts_of_ = &book;
     }
-    const auto scale = static_cast<float>((book.metric == Metric::cosine ? 1.0 / norm : 1.0) / static_cast<double>(book.step));
+    const auto scale = static_cast<float>((book.metric != Metric::l2 && norm > 0.0 ? 1.0 / norm : 1.0) / static_cast<double>(book.step));
     loops.quantise(query, shift_eight_.data(), scale, 0.0F, 255.0F, static_cast<int>(n), linear_.data());
     spread(book.shape, linear_.data(), eight_);
     loops.quantise(query, shift_four_.data(), scale * 0.5F, kFourLow, kFourHigh, static_cast<int>(n), linear_.data());
     spread(book.shape, linear_.data(), four_);
+    int32_t squares = 0;
+    for (const int8_t t : four_) squares += t * t;
+    four_offset_ = squares / 16;
 }
 
 void CodeQuery::prepare_from_row(const CodeRows& rows, int32_t node) {

@@ -1,5 +1,6 @@
 // Codes: how does a vector become small integers whose distances order rows as the vectors' distances do?
 //
+// Under cosine and dot it is the row's direction that is coded; dot keeps the norm beside it.
 // value_j ≈ origin_j + step·code_j with an 8-bit code, kept as two planes of nibbles. One step serves all dimensions and
 // rows, so sums of integer squares are distances. The high plane alone is a 4-bit code: code_j ≈ 16·high + 7.5.
 #pragma once
@@ -58,7 +59,7 @@ class CodeQuery {
 
     const void* four() const { return four_.data(); }
     const void* eight() const { return eight_.data(); }
-    // 4-bit keys plus this are 4·‖c − t/8‖²: comparable between queries. Only after prepare_from_row.
+    // 4-bit keys plus this are 4·‖c − t/8‖²: comparable between queries.
     int32_t four_offset() const { return four_offset_; }
 
   private:

@@ -34,4 +34,16 @@ void each_accepted(int64_t rows, const AcceptBits& accept, const Visit& visit) {
     }
 }
 
+// The first accepted position in [begin, end), or −1.
+inline int64_t next_accepted(const AcceptBits& accept, int64_t begin, int64_t end) {
+    for (int64_t position = begin; position < end; ++position) {
+        if ((position & 7) == 0 && accept.data[position >> 3] == 0) {
+            position += 7;
+            continue;
+        }
+        if (accept.test(position)) return position;
+    }
+    return -1;
+}
+
 }  // namespace nearrow

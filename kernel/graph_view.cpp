@@ -108,16 +108,19 @@ GraphView::GraphView(std::span<const std::byte> buffer) : buffer_(buffer) {
         starts_ = reinterpret_cast<const int32_t*>(section(kStarts, (h.nodes + 1) * 4));
     }
     nodes_ = reinterpret_cast<const int32_t*>(section(kNodes, h.rows * 4));
+    const auto* norms = section(kNorms, metric() == Metric::dot ? h.nodes * 4 : 0);
+    if (metric() == Metric::dot) norms_ = reinterpret_cast<const float*>(norms);
 }
 
 GraphView::GraphView(const Codebook& book, const CodeRows& codes, CodeKind kind, std::span<const LevelView> levels, int64_t rows,
-                     const int32_t* positions)
-    : codebook_(book), codes_(codes), positions_(positions) {
+                     const int32_t* positions, const float* norms)
+    : codebook_(book), codes_(codes), positions_(positions), norms_(norms) {
     header_.metric = static_cast<uint32_t>(book.metric);
     header_.code_kind = static_cast<uint32_t>(kind);
     header_.levels = static_cast<uint32_t>(levels.size());
     header_.rows = static_cast<uint64_t>(rows);
     header_.nodes = static_cast<uint64_t>(levels[0].nodes);
+    header_.step = book.step;
     for (size_t level = 0; level < levels.size(); ++level) levels_[level] = levels[level];
 }
 

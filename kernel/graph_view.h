@@ -41,6 +41,7 @@ enum Section : int {
     kPositions,   // int32[rows]: positions grouped by node
     kStarts,      // int32[nodes + 1]: where each node's positions start; empty when every node has one
     kNodes,       // int32[rows]: position → node
+    kNorms,       // float32[nodes], dot only: the row's norm as a share of the longest
     kSections
 };
 
@@ -95,7 +96,7 @@ class GraphView {
 
     // A graph that is still being built: level lists as they stand, one position per node.
     GraphView(const Codebook& book, const CodeRows& codes, CodeKind kind, std::span<const LevelView> levels, int64_t rows,
-              const int32_t* positions);
+              const int32_t* positions, const float* norms);
 
     const GraphHeader& header() const { return header_; }
     Metric metric() const { return static_cast<Metric>(header_.metric); }
@@ -121,6 +122,7 @@ class GraphView {
         const int32_t node = nodes_[position];
         return node >= 0 && node < nodes() ? node : -1;
     }
+    const float* norms() const { return norms_; }
     bool has_duplicates() const { return starts_ != nullptr; }
     int64_t walk_bytes_per_node() const {
         return static_cast<int64_t>(code_kind() == CodeKind::none ? 0 : codes_.high_stride) + 4 * static_cast<int64_t>(header_.width);
@@ -140,6 +142,7 @@ class GraphView {
     const int32_t* positions_ = nullptr;
     const int32_t* starts_ = nullptr;
     const int32_t* nodes_ = nullptr;
+    const float* norms_ = nullptr;
 };
 
 uint32_t crc32c(const std::byte* data, size_t bytes);

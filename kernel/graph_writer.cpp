@@ -38,6 +38,8 @@ std::vector<int32_t> local_order(const std::vector<Layer>& layers) {
 
 Buffer write_graph(const GraphParts& parts, const BuildOptions& options, double ml, Team& team) {
     const std::vector<Layer>& layers = *parts.layers;
+    const CodeRows& codes = parts.rows_coded->codes;
+    const std::vector<float>& norms = parts.rows_coded->norms;
     const auto nodes = static_cast<size_t>(layers[0].nodes);
     const std::vector<int32_t> order = local_order(layers);
     std::vector<int32_t> place(nodes);
@@ -60,6 +62,7 @@ Buffer write_graph(const GraphParts& parts, const BuildOptions& options, double 
         static_cast<size_t>(parts.rows) * 4,
         duplicates ? (nodes + 1) * 4 : 0,
         static_cast<size_t>(parts.rows) * 4,
+        norms.size() * 4,
     };
 
     GraphHeader header{};
@@ -97,8 +100,9 @@ Buffer write_graph(const GraphParts& parts, const BuildOptions& options, double 
     team.each(static_cast<int64_t>(nodes), 1024, [&](int, int64_t begin, int64_t end) {
         for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
             const auto from = static_cast<size_t>(order[i]);
-            std::memcpy(high + i * stride, parts.codes->high + from * parts.codes->high_stride, plane);
-            std::memcpy(low + i * stride, parts.codes->low + from * parts.codes->low_stride, plane);
+            std::memcpy(high + i * stride, codes.high + from * codes.high_stride, plane);
+            std::memcpy(low + i * stride, codes.low + from * codes.low_stride, plane);
+            if (!norms.empty()) reinterpret_cast<float*>(at(kNorms))[i] = norms[from];
             const int32_t* list = layers[0].list(order[i]);
             for (size_t j = 0; j < width; ++j) {
                 lists[i * width + j] = static_cast<int>(j) < layers[0].degree(order[i]) ? place[static_cast<size_t>(list[j])] : -1;

@@ -16,7 +16,7 @@ struct GraphParts {
     Metric metric;
     CodeKind kind;
     const Codebook* book;
-    const CodeRows* codes;                       // by build node, both planes
+    const BuildRows* rows_coded;                 // by build node, both planes
     const std::vector<Layer>* layers;            // trimmed to their limits
     const std::vector<std::vector<int32_t>>* positions;  // by build node; null when `single` is used
     const std::vector<int32_t>* single;          // by build node: its only position

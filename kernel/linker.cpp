@@ -1,7 +1,8 @@
 #include "linker.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "norms.h"
 
 namespace nearrow {
 
@@ -18,13 +19,9 @@ void RowScorer::operator()(const int32_t* nodes, int n, int ahead, int32_t* keys
         loops.four_l2(rows_->codes, query_.four(), nodes, n, ahead, keys);
         for (int i = 0; i < n; ++i) keys[i] += query_.four_offset();
     }
-    if (rows_->extra.empty()) return;
-    const float own = rows_->extra[static_cast<size_t>(node_)];
-    for (int i = 0; i < n; ++i) {
-        const float difference = own - rows_->extra[static_cast<size_t>(nodes[i])];
-        const float square = difference * difference * (eight_ ? 1.0F : 1.0F / 64.0F);
-        keys[i] = static_cast<int32_t>(std::min(static_cast<float>(keys[i]) + square, 2.0e9F));
-    }
+    if (rows_->norms.empty()) return;
+    const float unit = eight_ ? rows_->unit * 64.0F : rows_->unit;
+    scale_by_norms(rows_->norms.data(), rows_->norms[static_cast<size_t>(node_)], 0, unit, nodes, n, keys);
 }
 
 void Linker::measure(int32_t node, const int32_t* nodes, int n, std::vector<uint64_t>& out) {

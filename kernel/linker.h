@@ -12,9 +12,10 @@ namespace nearrow {
 // What all threads of a build share.
 struct BuildRows {
     CodeRows codes;
-    // For dot: the extra coordinate √(max‖x‖² − ‖x‖²) in code steps, so that pruning sees a true distance
-    // (maximum inner product → nearest neighbour on a sphere). Empty for the other metrics.
-    std::vector<float> extra;
+    // For dot: each row's norm as a share of the longest. Links and pruning must go by products too: a graph of near
+    // neighbours does not lead to the long rows that win (docs/decisions says what was measured). Else empty.
+    std::vector<float> norms;
+    float unit = 1.0F;  // squared length 1 in 4-bit key units
 };
 
 // Distances from one stored row to others. Keys of different rows are comparable with each other.

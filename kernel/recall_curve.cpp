@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "norms.h"
 #include "searcher.h"
 
 namespace nearrow {
@@ -30,7 +31,8 @@ void load_query(const Vectors& vectors, int64_t position, std::vector<float>& ou
 // The true neighbours of samples [begin, end): scanned on 8-bit codes, then measured exactly.
 void find_truth(const CurveInput& input, std::vector<Sample>& samples, int64_t begin, int64_t end) {
     const Simd& loops = simd();
-    const auto score = input.metric == Metric::dot ? loops.eight_dot : loops.eight_l2;
+    const float* norms = input.rows->norms.empty() ? nullptr : input.rows->norms.data();
+    const float unit = unit_key(input.book->step, true);
     const auto n = static_cast<size_t>(end - begin);
     std::vector<CodeQuery> queries(n);
     std::vector<Pool> pools(n);
@@ -46,7 +48,8 @@ void find_truth(const CurveInput& input, std::vector<Sample>& samples, int64_t b
         const int32_t size = std::min(kBlock, input.shown - at);
         for (int32_t j = 0; j < size; ++j) nodes[static_cast<size_t>(j)] = at + j;
         for (size_t i = 0; i < n; ++i) {
-            score(*input.codes, queries[i].eight(), nodes.data(), size, 0, keys.data());
+            loops.eight_l2(input.rows->codes, queries[i].eight(), nodes.data(), size, 0, keys.data());
+            if (norms != nullptr) scale_by_norms(norms, 1.0F, 0, unit, nodes.data(), size, keys.data());
             int32_t worst = pools[i].full() ? pool_key(pools[i].worst()) : 0x7FFFFFFF;
             for (int32_t j = 0; j < size; ++j) {
                 if (keys[static_cast<size_t>(j)] > worst) continue;
@@ -123,7 +126,8 @@ CurveResult measure_curve(const CurveInput& input, Team& team) {
     std::vector<LevelView> levels;
     for (const Layer& layer : *input.layers) levels.push_back(layer.view());
     const auto measure = [&](CodeKind kind) {
-        const GraphView graph(*input.book, *input.codes, kind, levels, input.vectors->rows(), input.leader->data());
+        const GraphView graph(*input.book, input.rows->codes, kind, levels, input.vectors->rows(), input.leader->data(),
+                              input.rows->norms.data());
         return CurveResult{kind, run(input, graph, samples, team)};
     };
     if (input.codes_wanted == 0) return measure(CodeKind::none);

@@ -7,6 +7,7 @@
 #include "codes.h"
 #include "graph_view.h"
 #include "layer.h"
+#include "linker.h"
 #include "parallel.h"
 #include "vectors.h"
 
@@ -16,7 +17,7 @@ struct CurveInput {
     const Vectors* vectors;
     Metric metric;
     const Codebook* book;
-    const CodeRows* codes;
+    const BuildRows* rows;
     const std::vector<Layer>* layers;
     const std::vector<int32_t>* leader;  // build node → position
     int32_t shown;                       // nodes linked so far; the others are the queries

@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "filtered_walk.h"
 #include "flat_scan.h"
 
 namespace nearrow {
 namespace {
 
+constexpr double kMissAllowed = 0.8;  // of the misses that a target recall would allow
 constexpr size_t kRowsAhead = 4;
+constexpr int64_t kScanRows = 14000;   // accepted rows that are always scanned
+constexpr double kWalkThrough = 0.15;  // share of accepted rows from which everything is walked
 
 // Exact distances as walk keys, for graphs without codes.
 struct FloatScorer {
@@ -48,6 +52,8 @@ double beam_on_curve(const GraphView& graph, double target, int64_t k) {
 
 int beam_for(const GraphView& graph, double target, int64_t k) {
     double beam = 100.0;
+    // The curve comes from a few hundred queries: aim a little higher than asked.
+    target = 1.0 - (1.0 - target) * kMissAllowed;
     if (!graph.curve().empty()) {
         if (k <= 10 || k >= 100) {
             beam = beam_on_curve(graph, target, k);
@@ -64,13 +70,86 @@ int beam_for(const GraphView& graph, double target, int64_t k) {
 Searcher::Searcher(const GraphView& graph, const Vectors& vectors)
     : graph_(&graph), vectors_(&vectors), exact_(vectors, graph.metric()) {}
 
+bool Searcher::accepts(int32_t node, const AcceptBits& accept) const {
+    for (const int32_t position : graph_->positions_of(node)) {
+        if (static_cast<uint32_t>(position) < static_cast<uint64_t>(graph_->rows()) && accept.test(position)) return true;
+    }
+    return false;
+}
+
 template <class Scorer>
-void Searcher::find_candidates(const Scorer& scorer, int ef) {
+int32_t Searcher::enter(const Scorer& scorer) {
     int32_t entry = 0;
     for (int level = graph_->levels() - 1; level > 0; --level) {
         entry = descend(graph_->level(level), scorer, entry, scratch_, counters);
     }
-    walk(graph_->level(0), scorer, &entry, 1, ef, scratch_, counters);
+    return entry;
+}
+
+// Scores every accepted node; scratch_.pool gets the ef nearest.
+template <class Scorer>
+void Searcher::scan_candidates(const Scorer& scorer, int ef, const AcceptBits& accept) {
+    Pool& pool = scratch_.pool;
+    pool.reset(ef);
+    const bool duplicates = graph_->has_duplicates();
+    scratch_.visited.resize(graph_->nodes());
+    uint32_t* visited = scratch_.visited.words();
+    std::vector<int32_t>& touched = scratch_.touched;
+    size_t marked = 0;
+    nodes_.clear();
+    const auto flush = [&] {
+        keys_.resize(nodes_.size());
+        scorer(nodes_.data(), static_cast<int>(nodes_.size()), 0, keys_.data());
+        counters.distances += static_cast<int64_t>(nodes_.size());
+        simd().absorb(pool.data(), pool.size_of(), ef, nodes_.data(), keys_.data(), static_cast<int>(nodes_.size()),
+                      graph_->level(0).lists, 0);
+        nodes_.clear();
+    };
+    each_accepted(graph_->rows(), accept, [&](int64_t position) {
+        const int32_t node = graph_->node_of(position);
+        if (node < 0) return;
+        if (duplicates) {
+            if ((visited[node >> 5] >> (node & 31) & 1) != 0) return;
+            visited[node >> 5] |= 1U << (node & 31);
+            if (touched.size() <= marked) touched.resize(2 * marked + 64);
+            touched[marked++] = node;
+        }
+        nodes_.push_back(node);
+        if (nodes_.size() == 512) flush();
+    });
+    flush();
+    scratch_.visited.clear(touched, marked);
+}
+
+template <class Scorer>
+void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, const AcceptBits& accept) {
+    const LevelView& base = graph_->level(0);
+    if (accept.data == nullptr) {
+        const int32_t entry = enter(scorer);
+        return walk(base, scorer, &entry, 1, ef, scratch_, counters);
+    }
+    const double share = static_cast<double>(accept.count) / static_cast<double>(graph_->rows());
+    // A pool that the re-ranking can choose from: codes alone order neighbours only roughly.
+    const int scan_pool = static_cast<int>(std::max<int64_t>(2 * wanted + 32, 64));
+    if (accept.count <= std::max<int64_t>(kScanRows, 60 * static_cast<int64_t>(ef))) return scan_candidates(scorer, scan_pool, accept);
+    const auto passes = [&](int32_t node) { return accepts(node, accept); };
+    const int32_t entry = enter(scorer);
+    bool finished;
+    if (share >= kWalkThrough) {
+        const int frontier = static_cast<int>(std::min(4.0 * ef / share + 64.0, 1.0e6));
+        finished = walk_through(base, scorer, passes, entry, 9 * ef / 8 + 2, frontier, accept.count, scratch_, counters);
+    } else {
+        seeds_.assign(1, entry);
+        const auto seeds = static_cast<int64_t>(std::ceil(0.1 * std::sqrt(static_cast<double>(graph_->rows()))));
+        const int64_t stride = std::max<int64_t>(1, graph_->rows() / seeds);
+        for (int64_t at = 0; at < graph_->rows(); at += stride) {
+            const int64_t position = next_accepted(accept, at, std::min(graph_->rows(), at + stride));
+            const int32_t node = position < 0 ? -1 : graph_->node_of(position);
+            if (node >= 0) seeds_.push_back(node);
+        }
+        finished = walk_two_hops(base, scorer, passes, seeds_.data(), static_cast<int>(seeds_.size()), 9 * ef / 5 + 10, accept.count, scratch_, counters);
+    }
+    if (!finished) scan_candidates(scorer, scan_pool, accept);
 }
 
 void Searcher::fetch_row(int32_t node) const {
@@ -92,8 +171,11 @@ void Searcher::refine(int64_t k) {
         const Simd& loops = simd();
         // The nearest by 4-bit codes will be measured whatever their 8-bit codes say.
         for (size_t i = 0; i < kRowsAhead; ++i) fetch_row(nodes_[i]);
-        (graph_->metric() == Metric::dot ? loops.eight_dot : loops.eight_l2)(graph_->codes(), code_query_.eight(), nodes_.data(),
-                                                                            static_cast<int>(size), 0, keys_.data());
+        loops.eight_l2(graph_->codes(), code_query_.eight(), nodes_.data(), static_cast<int>(size), 0, keys_.data());
+        if (graph_->metric() == Metric::dot) {
+            const float unit = unit_key(graph_->codebook().step, true);
+            scale_by_norms(graph_->norms(), 1.0F, 0, unit, nodes_.data(), static_cast<int>(size), keys_.data());
+        }
         order_.resize(size);
         for (size_t i = 0; i < size; ++i) order_[i] = pool_entry(keys_[i], nodes_[i]);
         std::nth_element(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(wanted), order_.end());
@@ -135,20 +217,24 @@ int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits
     const int64_t accepted = accept.data == nullptr ? graph_->rows() : accept.count;
     const int64_t wanted = std::min(k, accepted);
     if (wanted <= 0) return 0;
-    if (accept.data != nullptr || wanted * 4 >= graph_->rows()) {
+    if (wanted * 4 >= graph_->rows() || accepted <= 2 * wanted) {
         return flat_search(*vectors_, exact_, k, accept, positions, distances);
     }
     const int beam = static_cast<int>(std::min<int64_t>(std::max<int64_t>(ef, wanted), graph_->nodes()));
     if (graph_->code_kind() == CodeKind::none) {
-        find_candidates(FloatScorer{graph_, &exact_}, beam);
+        find_candidates(FloatScorer{graph_, &exact_}, wanted, beam, accept);
     } else {
         code_query_.prepare(graph_->codebook(), exact_.padded_query(), exact_.query_norm());
         const Simd& loops = simd();
-        const bool dot = graph_->metric() == Metric::dot;
-        if (graph_->code_kind() == CodeKind::four) {
-            find_candidates(CodeScorer{dot ? loops.four_dot : loops.four_l2, &graph_->codes(), code_query_.four()}, beam);
+        const bool four = graph_->code_kind() == CodeKind::four;
+        const CodeScorer scorer = four ? CodeScorer{loops.four_l2, &graph_->codes(), code_query_.four()}
+                                       : CodeScorer{loops.eight_l2, &graph_->codes(), code_query_.eight()};
+        if (graph_->metric() == Metric::dot) {
+            const float unit = unit_key(graph_->codebook().step, !four);
+            const ProductScorer products{scorer, graph_->norms(), four ? code_query_.four_offset() : 0, unit};
+            find_candidates(products, wanted, beam, accept);
         } else {
-            find_candidates(CodeScorer{dot ? loops.eight_dot : loops.eight_l2, &graph_->codes(), code_query_.eight()}, beam);
+            find_candidates(scorer, wanted, beam, accept);
         }
     }
     refine(wanted);

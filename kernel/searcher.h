@@ -33,7 +33,12 @@ class Searcher {
         bool operator<(const Hit& other) const { return key != other.key ? key < other.key : position < other.position; }
     };
     template <class Scorer>
-    void find_candidates(const Scorer& scorer, int ef);
+    int32_t enter(const Scorer& scorer);
+    template <class Scorer>
+    void find_candidates(const Scorer& scorer, int64_t wanted, int ef, const AcceptBits& accept);
+    template <class Scorer>
+    void scan_candidates(const Scorer& scorer, int ef, const AcceptBits& accept);
+    bool accepts(int32_t node, const AcceptBits& accept) const;
     void fetch_row(int32_t node) const;
     void refine(int64_t k);
     int64_t finish(int64_t k, const AcceptBits& accept, int64_t* positions, float* distances);
@@ -45,6 +50,7 @@ class Searcher {
     WalkScratch scratch_;
     std::vector<int32_t> nodes_;
     std::vector<int32_t> keys_;
+    std::vector<int32_t> seeds_;
     std::vector<uint64_t> order_;
     std::vector<Hit> hits_;
 };

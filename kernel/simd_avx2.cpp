@@ -26,15 +26,6 @@ struct FourL2 {
         const __m256i factor = _mm256_sub_epi8(_mm256_slli_epi16(c, 2), load_bytes(query));
         return _mm256_add_epi32(sum, pair_sums(_mm256_maddubs_epi16(c, factor)));  // |sum of two| <= 3,840: no saturation
     }
-    static inline int32_t finish(int32_t key) { return key; }
-};
-
-struct FourDot {
-    static constexpr bool two_planes = false;
-    static inline __m256i add(__m256i sum, __m256i code, __m256i, const uint8_t* query, bool high) {
-        return _mm256_add_epi32(sum, pair_sums(_mm256_maddubs_epi16(nibbles(code, high), load_bytes(query))));
-    }
-    static inline int32_t finish(int32_t key) { return -key; }
 };
 
 inline __m256i join(__m256i high, __m256i low, bool upper) {
@@ -53,20 +44,6 @@ struct EightL2 {
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(first, first));
         return _mm256_add_epi32(sum, _mm256_madd_epi16(second, second));
     }
-    static inline int32_t finish(int32_t key) { return key; }
-};
-
-struct EightDot {
-    static constexpr bool two_planes = true;
-    static inline __m256i add(__m256i sum, __m256i high, __m256i low, const uint8_t* query, bool upper) {
-        const __m256i c = join(high, low, upper);
-        const __m256i t = load_bytes(query);
-        const __m256i zero = _mm256_setzero_si256();
-        const __m256i sign = _mm256_cmpgt_epi8(zero, t);
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_unpacklo_epi8(c, zero), _mm256_unpacklo_epi8(t, sign)));
-        return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_unpackhi_epi8(c, zero), _mm256_unpackhi_epi8(t, sign)));
-    }
-    static inline int32_t finish(int32_t key) { return -key; }
 };
 
 inline int32_t reduce(__m256i sum) {
@@ -112,7 +89,7 @@ void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n,
             memcpy(last_low, low + full * kBlock, static_cast<size_t>(tail));
             sum = add_block<Form>(sum, last_high, last_low, q + 2 * full * kBlock);
         }
-        keys[i] = Form::finish(reduce(sum));
+        keys[i] = reduce(sum);
     }
 }
 
@@ -203,7 +180,7 @@ void quantise(const float* values, const float* shift, float scale, float low, f
 
 }  // namespace
 
-extern const Simd simd_avx2 = {"avx2",      score<FourL2>, score<FourDot>, score<EightL2>, score<EightDot>, query_of_row, collect, peek, absorb,
+extern const Simd simd_avx2 = {"avx2",      score<FourL2>, score<EightL2>, query_of_row, collect, peek, absorb,
                                l2<Float32>, l2<Float16>,   dot<Float32>,   dot<Float16>,   widen_f16,       quantise};
 
 }  // namespace nearrow

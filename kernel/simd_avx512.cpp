@@ -18,17 +18,6 @@ struct FourL2 {
         const __m512i t = _mm512_loadu_si512(query);
         return _mm512_dpbusd_epi32(sum, c, _mm512_sub_epi8(_mm512_slli_epi16(c, 2), t));
     }
-    static inline __m128i finish(__m128i keys) { return keys; }
-};
-
-struct FourDot {
-    static constexpr bool two_planes = false;
-    static inline __m512i add(__m512i sum, __m512i code, __m512i, const uint8_t* query, bool high) {
-        const __m512i nibble = _mm512_set1_epi8(15);
-        const __m512i c = _mm512_and_si512(high ? _mm512_srli_epi16(code, 4) : code, nibble);
-        return _mm512_dpbusd_epi32(sum, c, _mm512_loadu_si512(query));
-    }
-    static inline __m128i finish(__m128i keys) { return _mm_sub_epi32(_mm_setzero_si128(), keys); }
 };
 
 // The 8-bit code from its two planes: 16·high + low.
@@ -50,15 +39,6 @@ struct EightL2 {
         sum = _mm512_dpbusd_epi32(sum, t, half);
         return _mm512_dpbusd_epi32(sum, t, _mm512_sub_epi8(t, half));
     }
-    static inline __m128i finish(__m128i keys) { return keys; }
-};
-
-struct EightDot {
-    static constexpr bool two_planes = true;
-    static inline __m512i add(__m512i sum, __m512i high, __m512i low, const uint8_t* query, bool upper) {
-        return _mm512_dpbusd_epi32(sum, join(high, low, upper), _mm512_loadu_si512(query));
-    }
-    static inline __m128i finish(__m128i keys) { return _mm_sub_epi32(_mm_setzero_si128(), keys); }
 };
 
 inline __m128i reduce4(__m512i a, __m512i b, __m512i c, __m512i d) {
@@ -122,7 +102,7 @@ void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n,
                 sums[r] = Form::add(sums[r], h, l, q + 2 * at + kBlock, true);
             }
         }
-        const __m128i four = Form::finish(reduce4(sums[0], sums[1], sums[2], sums[3]));
+        const __m128i four = reduce4(sums[0], sums[1], sums[2], sums[3]);
         const __mmask8 wanted = static_cast<__mmask8>(n - i >= 4 ? 15 : (1 << (n - i)) - 1);
         _mm_mask_storeu_epi32(keys + i, wanted, four);
     }
@@ -338,7 +318,7 @@ int absorb(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const 
 }  // namespace
 
 extern const Simd simd_avx512 = {
-    "avx512", dispatch<FourL2>, dispatch<FourDot>, dispatch<EightL2>, dispatch<EightDot>, query_of_row, collect, peek, absorb,
+    "avx512", dispatch<FourL2>, dispatch<EightL2>, query_of_row, collect, peek, absorb,
     l2<Float32>, l2<Float16>, dot<Float32>, dot<Float16>, widen_f16, quantise};
 
 }  // namespace nearrow

@@ -36,15 +36,6 @@ void four_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int 
     }
 }
 
-void four_dot(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int, int32_t* keys) {
-    const auto* t = static_cast<const int8_t*>(query);
-    for (int i = 0; i < n; ++i) {
-        int32_t sum = 0;
-        each_code(rows.shape, high_row(rows, nodes[i]), nullptr, [&](int j, int c, int) { sum += c * t[j]; });
-        keys[i] = -sum;
-    }
-}
-
 void eight_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int, int32_t* keys) {
     const auto* q = static_cast<const uint8_t*>(query);
     for (int i = 0; i < n; ++i) {
@@ -56,16 +47,6 @@ void eight_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int
             sum += difference * difference;
         });
         keys[i] = sum;
-    }
-}
-
-void eight_dot(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int, int32_t* keys) {
-    const auto* t = static_cast<const int8_t*>(query);
-    for (int i = 0; i < n; ++i) {
-        int32_t sum = 0;
-        each_code(rows.shape, high_row(rows, nodes[i]), low_row(rows, nodes[i]),
-                  [&](int j, int h, int l) { sum += (16 * h + l) * t[j]; });
-        keys[i] = -sum;
     }
 }
 
@@ -146,7 +127,7 @@ void quantise(const float* values, const float* shift, float scale, float low, f
 
 }  // namespace
 
-extern const Simd simd_scalar = {"scalar",  four_l2,      four_dot,   eight_l2,      eight_dot,   query_of_row, collect, peek, absorb,
+extern const Simd simd_scalar = {"scalar",  four_l2, eight_l2, query_of_row, collect, peek, absorb,
                                  l2<float>, l2<uint16_t>, dot<float>, dot<uint16_t>, widen_f16, quantise};
 
 }  // namespace nearrow

@@ -8,6 +8,7 @@
 
 #include "bitset.h"
 #include "graph_view.h"
+#include "norms.h"
 
 namespace nearrow {
 
@@ -68,7 +69,9 @@ struct WalkScratch {
     VisitedSet visited;
     std::vector<int32_t> touched;  // every node visited, so that clearing is cheap
     std::vector<int32_t> keys;
+    std::vector<int32_t> passing;  // filtered walks: what is about to be scored
     Pool pool;
+    Pool frontier;  // filtered walks: what is to be expanded, passing or not
 };
 
 // Scores nodes by 4- or 8-bit codes against a prepared query.
@@ -77,6 +80,18 @@ struct CodeScorer {
     const CodeRows* rows;
     const void* query;
     void operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const { score(*rows, query, nodes, n, ahead, keys); }
+};
+
+// The same for dot: directions are coded, norms kept beside them.
+struct ProductScorer {
+    CodeScorer directions;
+    const float* norms;
+    int32_t offset;
+    float unit;
+    void operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const {
+        directions(nodes, n, ahead, keys);
+        scale_by_norms(norms, 1.0F, offset, unit, nodes, n, keys);
+    }
 };
 
 constexpr int kLikely = 2;
