@@ -12,6 +12,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from nearrow.errors import FilterError
@@ -144,12 +145,23 @@ def _locked_database(threads: int | None) -> duckdb.DuckDBPyConnection:
 
 
 def unsliced(table: pa.Table) -> pa.Table:
-    """`table` with nested columns that start within a larger buffer copied: DuckDB drops a struct's offset, and refuses."""
-    for position, column in enumerate(table.columns):
-        if pa.types.is_nested(column.type) and any(map(_is_sliced, column.chunks)):
-            copied = column.take(pa.array(range(len(column)), pa.int64()))
-            table = table.set_column(position, table.schema.field(position), copied)
-    return table
+    """`table` with nested columns that start within a larger buffer copied: DuckDB drops a struct's offset, and refuses.
+
+    Batch by batch, for chunks of other columns that end elsewhere would slice the copies again.
+    """
+    if not any(pa.types.is_nested(field.type) for field in table.schema):
+        return table
+    return pa.Table.from_batches(map(_unsliced_batch, table.to_batches()), table.schema)
+
+
+def _unsliced_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+    everything = pa.array(np.arange(batch.num_rows))
+    columns = [column.take(everything) if _is_nested_slice(column) else column for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _is_nested_slice(column: pa.Array) -> bool:
+    return bool(pa.types.is_nested(column.type)) and _is_sliced(column)
 
 
 def _is_sliced(array: pa.Array) -> bool:
