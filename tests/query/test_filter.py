@@ -304,3 +304,17 @@ def test_cache_drops_the_least_recently_used() -> None:
     assert kept is not None
     with pytest.raises(ValueError, match="read-only"):
         kept[0] = 0
+
+
+def test_sets_of_numbers_at_the_ends_of_their_range() -> None:
+    low, high = -(2**63), 2**63 - 1
+    table = pa.table(
+        {"n": [low, low + 1, 0, high - 1, high, None], "day": pa.array([0, 1, 2, -5, 18_000, None], pa.date32())}
+    )
+    for wanted in ([low, low + 1], [high - 1, high], [low, high], [0, 1]):
+        kept = bits.unpack(evaluate(parse_filter({"n": {"$in": wanted}}, table.schema), table), 6)
+        assert kept.tolist() == [value in wanted for value in table["n"].to_pylist()]
+    days = [date.min, date.max, date(1970, 1, 3)]
+    for dates in (days, days[1:], days[2:], [date(1970, 1, 1), date(1970, 1, 3)]):
+        kept = bits.unpack(evaluate(parse_filter({"day": {"$in": dates}}, table.schema), table), 6)
+        assert kept.tolist() == [value in dates for value in table["day"].to_pylist()]

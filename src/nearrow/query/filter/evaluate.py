@@ -182,8 +182,9 @@ def _lookup(chunks: list[pa.Array], values: npt.NDArray[np.int64], low: int, hig
     def bits_of(chunk: pa.Array) -> Bits:
         if len(chunk) == 0:
             return none_of(0)
-        clipped = np.clip(numbers_of(chunk), max(low - 1, -(2**63)), min(high + 1, 2**63 - 1)).astype(np.int64)
-        return where_valid(pack(flags[clipped - low + 1]), chunk)
+        numbers = numbers_of(chunk).astype(np.int64, copy=False)
+        clipped = np.clip(numbers, max(low - 1, -(2**63)), min(high + 1, 2**63 - 1))
+        return where_valid(pack(flags.take(clipped - low + 1)), chunk)
 
     return _leaf(chunks, bits_of)
 
