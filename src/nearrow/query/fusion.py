@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearrow.errors import InvalidArgumentError
-from nearrow.query.ranking import Candidates, Floats, Fused, Ranking, Ranks, gather, similarity
+from nearrow.query.ranking import Candidates, Floats, Fused, Ranking, Ranks, completed, gather, similarity
 from nearrow.schema.config import nearest_name
 
 NORMALISATIONS = ("minmax", "z")
@@ -140,13 +140,16 @@ def parse_fusion(spec: FusionSpec) -> Fusion:
 
 def fuse(vector: Ranking, text: Ranking, fusion: Fusion, limit: int) -> Fused:
     """The best `limit` rows of both sides together, by (combined score falling, row number)."""
-    candidates = gather(vector, text)
+    ranks_suffice = isinstance(fusion, RRF)
+    candidates = gather(vector, text, complete=not ranks_suffice)
     combined = fusion.combine(candidates)
     best = np.lexsort((candidates.rows, -combined))
     order = best[:limit]
+    top = candidates.take(order)
+    if ranks_suffice:  # computing the other side's scores for the rows shown only is much cheaper
+        top = completed(top, vector, text)
     return Fused(
-        candidates.rows[order], combined[order], candidates.vector_scores[order], candidates.text_scores[order],
-        candidates.vector_ranks[order], candidates.text_ranks[order],
+        top.rows, combined[order], top.vector_scores, top.text_scores, top.vector_ranks, top.text_ranks,
         settled=_settled(vector, text, fusion, candidates, combined, best, limit),
     )  # fmt: skip
 

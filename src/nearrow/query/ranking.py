@@ -6,7 +6,7 @@ Scores here are better when larger; `similarity` turns distances into such. Pure
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,15 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def take(self, order: npt.NDArray[np.intp]) -> Candidates:
+        return Candidates(
+            self.rows[order],
+            self.vector_scores[order],
+            self.text_scores[order],
+            self.vector_ranks[order],
+            self.text_ranks[order],
+        )
+
 
 @dataclass(frozen=True)
 class Fused:
@@ -70,12 +79,22 @@ def similarity(distances: npt.NDArray[np.floating], metric: str) -> Floats:
     raise InvalidArgumentError(f"unknown metric {metric!r}")
 
 
-def gather(vector: Ranking, text: Ranking) -> Candidates:
-    """The union of two rankings, with the scores that one side lacks completed by it."""
+def gather(vector: Ranking, text: Ranking, *, complete: bool = True) -> Candidates:
+    """The union of two rankings; `complete`: with the scores that one side lacks, computed by it."""
     rows = np.union1d(np.asarray(vector.rows, np.uint64), np.asarray(text.rows, np.uint64))
     vector_ranks, vector_scores = _side(vector, rows)
     text_ranks, text_scores = _side(text, rows)
-    return Candidates(rows, vector_scores, text_scores, vector_ranks, text_ranks)
+    candidates = Candidates(rows, vector_scores, text_scores, vector_ranks, text_ranks)
+    return completed(candidates, vector, text) if complete else candidates
+
+
+def completed(candidates: Candidates, vector: Ranking, text: Ranking) -> Candidates:
+    """The candidates with the true scores of the side that did not return them."""
+    vector_scores = _completed(vector, candidates.rows, candidates.vector_ranks, candidates.vector_scores)
+    text_scores = candidates.text_scores
+    if not text.exhausted:  # else it has returned all rows that match, and no other has a score
+        text_scores = _completed(text, candidates.rows, candidates.text_ranks, text_scores)
+    return replace(candidates, vector_scores=vector_scores, text_scores=text_scores)
 
 
 def _side(side: Ranking, rows: RowNumbers) -> tuple[Ranks, Floats]:
@@ -84,10 +103,16 @@ def _side(side: Ranking, rows: RowNumbers) -> tuple[Ranks, Floats]:
     at = np.searchsorted(rows, np.asarray(side.rows, np.uint64))
     ranks[at] = np.arange(1, len(at) + 1)
     scores[at] = side.scores
-    missing = np.flatnonzero(ranks == 0)
-    if side.complete is not None and len(missing):
-        scores[missing] = side.complete(rows[missing])
     return ranks, scores
 
 
-__all__ = ["Candidates", "Floats", "Fused", "Ranking", "Ranks", "RowNumbers", "gather", "similarity"]
+def _completed(side: Ranking, rows: RowNumbers, ranks: Ranks, scores: Floats) -> Floats:
+    missing = np.flatnonzero(ranks == 0)
+    if side.complete is None or not len(missing):
+        return scores
+    whole = scores.copy()
+    whole[missing] = side.complete(rows[missing])
+    return whole
+
+
+__all__ = ["Candidates", "Floats", "Fused", "Ranking", "Ranks", "RowNumbers", "completed", "gather", "similarity"]

@@ -30,6 +30,7 @@ Accept = Callable[[RowNumbers], npt.NDArray[np.bool_]]
 
 GROWTH = 8
 ROWS_PER_LOOKUP = 4_096
+SINGLE_TERMS_MAX = 512
 
 
 Result = TypeVar("Result")
@@ -185,7 +186,7 @@ class TextView:
         schema = self.compiler.schema
         for start in range(0, len(rows), ROWS_PER_LOOKUP):
             chunk = rows[start : start + ROWS_PER_LOOKUP].tolist()
-            among = tantivy.Query.const_score_query(tantivy.Query.term_set_query(schema, ROW, chunk), 0.0)
+            among = tantivy.Query.const_score_query(_any_row(schema, chunk), 0.0)
             both = tantivy.Query.boolean_query([(tantivy.Occur.Must, compiled), (tantivy.Occur.Must, among)])
             numbers, values = self._resolve(self._hits(both, len(chunk)))
             found.append(numbers)
@@ -203,6 +204,14 @@ class TextView:
         if None in numbers:
             raise RebuildNeededError("the text index holds a document without a row number; it must be rebuilt")
         return _ordered(np.array(numbers, np.uint64), scores)
+
+
+def _any_row(schema: tantivy.Schema, rows: list[int]) -> tantivy.Query:
+    """Few rows as single terms: a term set visits every document of every segment to begin with."""
+    if len(rows) > SINGLE_TERMS_MAX:
+        return tantivy.Query.term_set_query(schema, ROW, rows)
+    terms = [(tantivy.Occur.Should, tantivy.Query.term_query(schema, ROW, row, "basic")) for row in rows]
+    return tantivy.Query.boolean_query(terms)
 
 
 def _ordered(rows: RowNumbers, scores: Scores) -> tuple[RowNumbers, Scores]:
