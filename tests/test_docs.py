@@ -1,14 +1,16 @@
 """Docs: does every example in README.md and docs/guide run, and print what it says?
 
 The blocks of one page run in order, in one namespace, in an empty directory that has the project's `examples`
-folder in it. ```python blocks are executed; ```pycon blocks are doctests. The guides call `embed`, which stands for
-the reader's own model.
+folder in it. ```python blocks are executed, and a ```text block right below one is what it prints; ```pycon blocks are
+doctests. The guides call `embed`, which stands for the reader's own model.
 """
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import hashlib
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,22 +22,23 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs" / "guide").glob("*.md"))]
-BLOCK = re.compile(r"^```(python|pycon)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(python|pycon)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced example: its language, its text, the line that it starts on."""
+    """One fenced example: its language, its text, the line that it starts on, what it prints if the page says so."""
 
     language: str
     text: str
     line: int
+    prints: str | None
 
 
 def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text()
     for match in BLOCK.finditer(text):
-        yield Block(match[1], match[2], text.count("\n", 0, match.start()) + 2)
+        yield Block(match[1], match[2], text.count("\n", 0, match.start()) + 2, match[3])
 
 
 def embed(texts: str | list[str], dimension: int = 384) -> np.ndarray:
@@ -53,7 +56,10 @@ def embed(texts: str | list[str], dimension: int = 384) -> np.ndarray:
 def run(block: Block, page: Path, namespace: dict[str, Any]) -> None:
     if block.language == "python":
         # Newlines in front make a traceback point at the line of the page.
-        exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), namespace)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), namespace)
+        assert block.prints is None or printed.getvalue() == block.prints
         return
     test = doctest.DocTestParser().get_doctest(block.text, namespace, page.name, str(page), block.line - 1)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, verbose=False)

@@ -53,7 +53,74 @@ BUILT_INS = {  # error → the built-in that a user would catch
 
 SIGNATURES = {  # verb → its parameters and their defaults
     "connect": "(path, *, read_only=False)",
+    "Database.create_collection": "(name, dimension, **settings)",
+    "Database.get_or_create_collection": "(name, dimension, **settings)",
+    "Database.collection": "(name)",
+    "Database.collections": "()",
+    "Database.drop_collection": "(name)",
+    "Database.close": "()",
+    "Collection.add": "(rows=None, *, ids=None, vectors=None, texts=None, metadata=None, progress=False)",
+    "Collection.upsert": "(rows=None, *, ids=None, vectors=None, texts=None, metadata=None, progress=False)",
+    "Collection.transaction": "()",
+    "Collection.get": "(ids, columns=None)",
+    "Collection.count": "(where=None)",
+    "Collection.scan": "(where=None, columns=None, batch_rows=65536)",
+    "Collection.to_arrow": "()",
+    "Collection.to_pandas": "()",
+    "Collection.to_polars": "()",
+    "Collection.flush": "()",
+    "Collection.compact": "(progress=False)",
+    "Collection.wait": "(progress=False)",
+    "Collection.refresh": "()",
+    "Hits.to_arrow": "()",
+    "Hits.to_pandas": "()",
+    "Hits.to_polars": "()",
+    "Hits.to_list": "()",
+    "HnswIndex.add": "(vectors, *, threads=None)",
+    "HnswIndex.remove": "(ids)",
+    "HnswIndex.save": "(path)",
+    "HnswIndex.stats": "()",
+    "CollectionConfig.to_json": "()",
+    "CollectionConfig.from_json": "(text)",
 }
+
+TAKES = {  # verb that may gain parameters → those that it must take, with their defaults
+    "Collection.search": {
+        "vector": None,
+        "text": None,
+        "k": 10,
+        "where": None,
+        "negatives": None,
+        "negative_weight": 0.5,
+        "fusion": "rrf",
+        "ef_search": None,
+        "target_recall": 0.95,
+        "exact": False,
+        "within": None,
+        "columns": None,
+        "facets": None,
+        "group_by": None,
+        "explain": False,
+    },
+    "Collection.update": {"rows": None, "ids": None, "vectors": None, "texts": None, "metadata": None},
+    "Collection.delete": {"ids": None, "where": None},
+    "Collection.recall": {"k": 10, "sample": 200, "where": None},
+    "Collection.facets": {"where": None},
+    "HnswIndex.build": {"metric": "cosine", "m": 16, "ml": None, "threads": None, "seed": 0, "progress": False},
+    "HnswIndex.search": {"k": 10, "ef_search": None, "accept": None, "threads": 1},
+}
+
+PROPERTIES = (
+    "Collection.config",
+    "Collection.name",
+    "Collection.schema",
+    "Hit.distance",
+    "Hit.id",
+    "Hit.score",
+    "Hits.ids",
+    "HnswIndex.dimension",
+    "HnswIndex.nbytes",
+)
 
 
 def parameters(function: Callable[..., Any]) -> str:
@@ -89,3 +156,14 @@ def test_error_is_also_the_built_in_that_a_user_would_catch(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(SIGNATURES))
 def test_signature_is_what_was_promised(name: str) -> None:
     assert parameters(lookup(name)) == SIGNATURES[name]
+
+
+@pytest.mark.parametrize("name", sorted(TAKES))
+def test_verb_takes_what_was_promised(name: str) -> None:
+    found = inspect.signature(lookup(name)).parameters
+    assert {key: found[key].default for key in TAKES[name]} == TAKES[name]
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_property_is_there(name: str) -> None:
+    assert not callable(lookup(name))

@@ -14,8 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import nearrow
-from nearrow.cli import app
-from nearrow.cli.main import EXIT_CODES
+from nearrow.cli.main import EXIT_CODES, app
 
 
 def run(*arguments: object, code: int = 0) -> str:
@@ -86,6 +85,20 @@ def test_search_shows_the_columns_asked_for(library: Path) -> None:
     assert "lemmas" not in shown
 
 
+@pytest.mark.parametrize("where", ["n_words > 12", '{"n_words": {"$gt": 12}}'])
+def test_search_under_a_filter_in_sql_or_json(library: Path, where: str) -> None:
+    hits = json.loads(run("search", library, "words", "--like", "n00001740", "-k", 5, "--where", where, "--json"))
+    assert len(hits) == 5
+    assert all(hit["n_words"] > 12 for hit in hits)
+
+
+def test_search_by_text(tmp_path: Path, rows_file: Path) -> None:
+    run("import", tmp_path / "texts", "words", rows_file, "--create", "--text-field", "text")
+    hits = json.loads(run("search", tmp_path / "texts", "words", "--text", "physical", "-k", 3, "--json"))
+    assert len(hits) == 3
+    assert all("physical" in hit["text"] for hit in hits)
+
+
 def test_search_without_a_query_is_wrong_usage(library: Path) -> None:
     assert "--like" in run("search", library, "words", code=2)
 
@@ -96,6 +109,8 @@ def test_search_without_a_query_is_wrong_usage(library: Path) -> None:
         (["list", "{library}", "--no-such-option"], 2),
         (["search", "{library}", "words", "--vector", "[1, 2]"], 2),
         (["search", "{library}", "words", "--vector", "neither"], 2),
+        (["search", "{library}", "words", "--like", "n00001740", "--where", "no_such_field = 1"], 2),
+        (["search", "{library}", "words", "--like", "n00001740", "--where", "{{neither"], 2),
         (["search", "{library}", "words", "--like", "no such id"], 3),
         (["search", "{library}", "other", "--like", "n00001740"], 3),
         (["import", "{library}", "words", "no-such-file.parquet"], 3),

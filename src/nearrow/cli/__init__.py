@@ -3,9 +3,3 @@
 `nearrow --help` lists the commands. Each module here is one group of them; none holds logic of its own beyond
 reading options, calling the public API and showing what came back.
 """
-
-from __future__ import annotations
-
-from nearrow.cli.main import app
-
-__all__ = ["app"]

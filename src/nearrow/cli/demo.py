@@ -103,7 +103,7 @@ def figures(result: DemoResult) -> Table:
     table.add_row(
         "indexed",
         f"{result.vectors_per_second:,.0f} vectors/s",
-        f"{result.index_seconds:.2f} s until checked, on disk (fsync) and in the graph",
+        f"{result.index_seconds:.2f} s until checked, on disk (fsync) and indexed",
     )
     table.add_row(
         "one search", f"{result.search_us_p50:,.0f} µs", f"half are faster; 95 %: {result.search_us_p95:,.0f} µs"
