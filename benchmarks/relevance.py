@@ -1,15 +1,15 @@
 """Relevance: how well do vectors, words and their fusions rank what people judged relevant?
 
-    python -m benchmarks.relevance [folder] [--depth 100] [--language english] [--markdown file]
+    python -m benchmarks.relevance [folder] [--language english] [--markdown file]
 
 The folder holds docs.parquet (id, vector, and string columns of which `title` and `text` are searched, if there),
 queries.parquet (id, text, vector) and qrels.tsv (header, then query_id, doc_id, relevance, …; larger is better). Any
 set of that shape runs as it is; the default is Cranfield. Vectors are compared exactly, so that the figures speak of
 ranking and not of recall; queries are sentences, so signs in them are no operators. Nothing is tuned to the judgements:
-weights, k and depth are the library's defaults.
+weights and k are the library's defaults.
 
 Measure: graded nDCG@10 with the relevance as gain and the logarithmic discount (Järvelin, Kekäläinen, 2002), averaged
-over the queries that have a judgement; and recall@100 of each list.
+over the queries that have a judgement.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+import nearrow
 from benchmarks.data import data_folder
-from nearrow.index.text import TextField, TextIndex, TextQuery
-from nearrow.query.fusion import RRF, Fusion, Max, Min, Weighted, fuse
-from nearrow.query.ranking import Ranking, similarity
+from nearrow.index.text import TextQuery
+from nearrow.query.fusion import RRF, Fusion, Max, Min, Weighted
 from nearrow.schema.config import TextSettings
 
 CUTOFF = 10
@@ -93,74 +93,52 @@ def ndcg(rows: Sequence[int], relevant: Mapping[int, float], cutoff: int = CUTOF
     return float(np.dot(gained, discount[: len(gained)]) / np.dot(ideal, discount[: len(ideal)]))
 
 
-def recall(rows: Sequence[int], relevant: Mapping[int, float]) -> float:
-    return len(set(rows[:100]) & set(relevant)) / len(relevant)
-
-
-class Sides:
-    """Both searches over one collection: exact cosine by NumPy, BM25 by the text index."""
-
-    def __init__(self, judged: Judged, language: str | None) -> None:
-        self.judged = judged
-        self.index = TextIndex.open(None, [TextField("text", TextSettings(stemmer=language))])
-        self.index.add(np.arange(len(judged.texts), dtype=np.uint64), {"text": judged.texts})
-        self.index.commit(len(judged.texts))
-
-    def vector(self, query: int, depth: int) -> Ranking:
-        distances = 1.0 - self.judged.vectors @ self.judged.query_vectors[query]
-        scores = similarity(distances, "cosine")
-        order = np.argsort(-scores, kind="stable")[:depth].astype(np.uint64)
-        return Ranking(
-            order, scores[order.astype(np.int64)], lambda rows: scores[rows.astype(np.int64)], depth >= len(scores)
+def evaluate(judged: Judged, language: str | None) -> dict[str, tuple[float, float]]:
+    """nDCG@10 and milliseconds per query of each way to rank, all through the public API."""
+    with nearrow.connect(":memory:") as db:
+        docs = db.create_collection(
+            "docs",
+            dimension=judged.vectors.shape[1],
+            text_fields=["text"],
+            text_settings={"text": TextSettings(stemmer=language)},
         )
-
-    def text(self, query: int, depth: int) -> Ranking:
-        words = self.judged.queries[query]
-        rows, scores = self.index.search(words, depth)
-        return Ranking(rows, scores, lambda missing: self.index.scores_of(words, missing), len(rows) < depth)
-
-
-def evaluate(judged: Judged, depth: int, language: str | None) -> dict[str, tuple[float, float, float]]:
-    """nDCG@10, recall@100 and milliseconds per query of each way to rank."""
-    sides = Sides(judged, language)
-    ways: dict[str, Callable[[int], np.ndarray]] = {
-        "vector only": lambda query: sides.vector(query, depth).rows,
-        "BM25 only": lambda query: sides.text(query, depth).rows,
-    }
-    for name, fusion in FUSIONS.items():
-        ways[name] = lambda query, fusion=fusion: (
-            fuse(sides.vector(query, depth), sides.text(query, depth), fusion, depth).rows
-        )
-    results: dict[str, tuple[float, float, float]] = {}
-    for name, way in ways.items():
-        began = time.perf_counter()
-        ranked = [way(query).astype(np.int64).tolist() for query in range(len(judged.queries))]
-        milliseconds = (time.perf_counter() - began) * 1e3 / len(ranked)
-        pairs = list(zip(ranked, judged.judgements, strict=True))
-        results[name] = (
-            float(np.mean([ndcg(*pair) for pair in pairs])),
-            float(np.mean([recall(*pair) for pair in pairs])),
-            milliseconds,
-        )
-    return results
+        docs.add(ids=np.arange(len(judged.texts)), vectors=judged.vectors, texts=judged.texts.to_pylist())
+        docs.flush()
+        docs.wait()
+        ways: dict[str, Callable[[int], nearrow.Hits]] = {
+            "vector only": lambda query: docs.search(judged.query_vectors[query], k=CUTOFF, exact=True, columns=[]),
+            "BM25 only": lambda query: docs.search(text=judged.queries[query], k=CUTOFF, columns=[]),
+        }
+        for name, fusion in FUSIONS.items():
+            ways[name] = lambda query, fusion=fusion: docs.search(
+                judged.query_vectors[query], text=judged.queries[query], fusion=fusion, k=CUTOFF, exact=True, columns=[]
+            )
+        return {name: _measured(way, judged.judgements) for name, way in ways.items()}
 
 
-def table(results: Mapping[str, tuple[float, float, float]], title: str) -> str:
-    lines = [f"### {title}", "", "| ranking | nDCG@10 | recall@100 | ms per query |", "|---|---|---|---|"]
-    lines += [f"| {name} | {gain:.4f} | {found:.3f} | {ms:.2f} |" for name, (gain, found, ms) in results.items()]
+def _measured(way: Callable[[int], nearrow.Hits], judgements: Sequence[Mapping[int, float]]) -> tuple[float, float]:
+    way(0)
+    began = time.perf_counter()
+    ranked = [way(query).ids.tolist() for query in range(len(judgements))]
+    milliseconds = (time.perf_counter() - began) * 1e3 / len(ranked)
+    return float(np.mean([ndcg(*pair) for pair in zip(ranked, judgements, strict=True)])), milliseconds
+
+
+def table(results: Mapping[str, tuple[float, float]], title: str) -> str:
+    lines = [f"### {title}", "", "| ranking | nDCG@10 | ms per query |", "|---|---|---|"]
+    lines += [f"| {name} | {gain:.4f} | {ms:.2f} |" for name, (gain, ms) in results.items()]
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=data_folder() / "cranfield")
-    parser.add_argument("--depth", type=int, default=100, help="how many rows each side brings")
     parser.add_argument("--language", default="english", help='the stemmer; "none" for none')
     parser.add_argument("--markdown", type=Path, help="write the table here, too")
     asked = parser.parse_args()
     judged = read_folder(asked.folder)
-    results = evaluate(judged, asked.depth, None if asked.language == "none" else asked.language)
-    count = f"{len(judged.texts):,} documents, {len(judged.queries)} judged queries, {asked.depth} deep"
+    results = evaluate(judged, None if asked.language == "none" else asked.language)
+    count = f"{len(judged.texts):,} documents, {len(judged.queries)} judged queries"
     text = table(results, f"{asked.folder.name}: {count}, stemmer {asked.language}")
     print(text)
     if asked.markdown:
