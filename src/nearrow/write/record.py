@@ -35,10 +35,19 @@ RowNumbers = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Put:
-    """Rows that came: `batch` has the stored columns without `_row`; its rows are first_row, first_row + 1, …"""
+    """Rows that came: `batch` has the stored columns without `_row`; its rows are first_row, first_row + 1, …
+
+    `message` is the batch as it stands in the log, and `batch` a view of it: never of memory that a caller could change.
+    """
 
     first_row: int
     batch: pa.RecordBatch
+    message: pa.Buffer
+
+    @classmethod
+    def copied(cls, first_row: int, batch: pa.RecordBatch) -> Put:
+        message = batch.serialize()
+        return cls(first_row, pa.ipc.read_record_batch(message, batch.schema), message)
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ def encode(change: Change, schema: pa.Schema | None) -> list[bytes | memoryview 
     if len(change.dead):
         operations.append((DEAD, (change.dead.tobytes(),)))
     for put in change.puts:
-        operations.append((PUT, (_FIRST_ROW.pack(put.first_row), put.batch.serialize())))
+        operations.append((PUT, (_FIRST_ROW.pack(put.first_row), put.message)))
     buffers: list[bytes | memoryview | pa.Buffer] = [_HEAD.pack(MAGIC, len(operations))]
     for kind, payload in operations:
         length = sum(memoryview(piece).nbytes for piece in payload)
@@ -89,9 +98,10 @@ class Decoder:
                 dead.append(np.frombuffer(body, np.uint64))
             elif kind == PUT and self.schema is not None:
                 (first_row,) = _FIRST_ROW.unpack_from(body)
-                batch = pa.ipc.read_record_batch(body.slice(_FIRST_ROW.size), self.schema)
+                message = body.slice(_FIRST_ROW.size)
+                batch = pa.ipc.read_record_batch(message, self.schema)
                 batch.validate()
-                puts.append(Put(first_row, batch))
+                puts.append(Put(first_row, batch, message))
             else:
                 raise CorruptionError(f"{where}: operation of unknown kind {kind}; run check()")
         return Change(np.concatenate(dead) if dead else np.empty(0, np.uint64), puts)

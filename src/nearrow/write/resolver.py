@@ -93,7 +93,7 @@ class Resolver:
                 keep = [self._new.get(identifier) == (number, place) for place, identifier in enumerate(ids)]
                 batch = batch.filter(pa.array(keep, pa.bool_()))
             if batch.num_rows:
-                puts.append(Put(first_row, conform(batch, self.schema)))
+                puts.append(Put.copied(first_row, conform(batch, self.schema)))
                 first_row += batch.num_rows
         dead = np.concatenate(self._dead) if self._dead else np.empty(0, np.uint64)
         return Change(dead, puts) if puts or len(dead) else None
