@@ -9,6 +9,7 @@ fsync nothing is acknowledged and every later write is refused: reopening recove
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -19,7 +20,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from nearrow.errors import ClosedError, NearrowError, StorageError
+from nearrow.errors import ClosedError, InvalidArgumentError, NearrowError, StorageError
 from nearrow.schema import CollectionConfig
 from nearrow.segment.format import segment_folder
 from nearrow.segment.part import SegmentPart
@@ -65,6 +66,7 @@ class Core:
         self._log_schema: pa.Schema | None = None
         self._failure: BaseException | None = None
         self._closed = False
+        self._pid = os.getpid()
 
     # ---- changes
 
@@ -268,11 +270,23 @@ class Core:
         """After a failure inside, what is on disk is unknown: refuse every later write (rule 4)."""
         try:
             yield
+        except InvalidArgumentError:  # refused before anything was written
+            raise
         except BaseException as error:
             self._failure = self._failure or error
             raise
 
+    @property
+    def forked(self) -> bool:
+        """This is a child of the process that opened the collection: locks, threads and files are the parent's."""
+        return self._pid != os.getpid()
+
     def check_open(self) -> None:
+        if self.forked:
+            raise ClosedError(
+                f"the collection {self.config.name!r} was opened by the parent of this process; connect again here, "
+                "with read_only=True while the parent writes"
+            )
         if self._closed:
             raise ClosedError("the collection is closed; open it again with connect(...).collection(...)")
 
@@ -289,12 +303,13 @@ class Core:
         return self._failure is not None
 
     def close(self) -> None:
-        """Make what was written durable, and stop. Idempotent."""
+        """Make what was written durable, and stop; StorageError if that is no longer possible. Idempotent."""
         with self.mutex:
             if self._closed:
                 return
             try:
-                if self._failure is None:
+                log = self._log
+                if self._failure is None or (log is not None and log.durable_lsn < log.last_lsn and self._unsynced):
                     self.sync()
             finally:
                 self._closed = True
@@ -304,3 +319,9 @@ class Core:
                     except NearrowError:
                         if self._failure is None:
                             raise
+
+    @property
+    def _unsynced(self) -> bool:
+        """Writes return before they are durable, so that only close() can tell that they never will be."""
+        return self.config.durability != "full"
+

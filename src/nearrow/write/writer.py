@@ -166,6 +166,8 @@ class Writer:
 
     def close(self, *, wait: bool) -> None:
         """Make everything durable and stop. wait=False leaves unfinished graphs to the next open."""
+        if self.core.forked:
+            return  # threads, locks and files are the parent's
         try:
             self.background.stop(finish=wait)
             if self.texts is not None:
