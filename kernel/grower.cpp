@@ -13,24 +13,36 @@ Grower::Grower(const BuildRows& rows, std::vector<Layer>& layers, const GrowOpti
     first_.assign(layers.size(), -1);
 }
 
-void Grower::find_links(Worker& worker, int level, int32_t node, int32_t* out) {
+void Grower::find_candidates(Worker& worker, int level, int32_t node) {
     RowScorer& scorer = worker.linker.scorer();
-    scorer.set(node);
     int32_t entry = 0;
     for (int above = static_cast<int>(layers_->size()) - 1; above > level; --above) {
         entry = descend((*layers_)[static_cast<size_t>(above)].view(), scorer, entry, worker.scratch, worker.counters);
     }
     if (present_[static_cast<size_t>(level)][static_cast<size_t>(entry)] == 0) entry = first_[static_cast<size_t>(level)];
-    const Layer& layer = (*layers_)[static_cast<size_t>(level)];
-    walk(layer.view(), scorer, &entry, 1, options_.ef, worker.scratch, worker.counters);
+    walk((*layers_)[static_cast<size_t>(level)].view(), scorer, &entry, 1, options_.ef, worker.scratch, worker.counters);
     Pool& pool = worker.scratch.pool;
     worker.candidates.clear();
     for (int i = 0; i < pool.size(); ++i) {
         const uint64_t candidate = pool.data()[i] & ~uint64_t{1};
         if (pool_node(candidate) != node) worker.candidates.push_back(candidate);
     }
-    worker.linker.select(worker.candidates, layer.select, worker.chosen);
-    for (int j = 0; j < layer.select; ++j) {
+}
+
+void Grower::find_links(Worker& worker, int level, int32_t node, int32_t* out) {
+    const int select = (*layers_)[static_cast<size_t>(level)].select;
+    worker.linker.scorer().set(node);
+    find_candidates(worker, level, node);
+    if (rows_->norms.empty()) {
+        worker.linker.select(worker.candidates, select, worker.chosen);
+    } else {
+        worker.linker.select(worker.candidates, select / 2, worker.chosen);
+        worker.linker.use_products(false);
+        find_candidates(worker, level, node);
+        worker.linker.extend(worker.candidates, select, worker.chosen);
+        worker.linker.use_products(true);
+    }
+    for (int j = 0; j < select; ++j) {
         out[j] = j < static_cast<int>(worker.chosen.size()) ? worker.chosen[static_cast<size_t>(j)] : -1;
     }
 }
@@ -47,9 +59,7 @@ void Grower::link_back(Worker& worker, Layer& layer, int32_t target, Edge* edges
         layer.set(target, worker.merged.data(), static_cast<int>(worker.merged.size()));
         return;
     }
-    worker.linker.scorer().set(target);
-    worker.linker.measure(target, worker.merged.data(), static_cast<int>(worker.merged.size()), worker.candidates);
-    worker.linker.select(worker.candidates, layer.limit, worker.chosen);
+    worker.linker.prune(target, worker.merged.data(), static_cast<int>(worker.merged.size()), layer.limit, worker.chosen);
     layer.set(target, worker.chosen.data(), static_cast<int>(worker.chosen.size()));
 }
 
@@ -149,9 +159,7 @@ void Grower::trim(int level) {
         for (int64_t i = begin; i < end; ++i) {
             const auto node = static_cast<int32_t>(i);
             if (layer.degree(node) <= layer.limit) continue;
-            worker.linker.scorer().set(node);
-            worker.linker.measure(node, layer.list(node), layer.degree(node), worker.candidates);
-            worker.linker.select(worker.candidates, layer.limit, worker.chosen);
+            worker.linker.prune(node, layer.list(node), layer.degree(node), layer.limit, worker.chosen);
             layer.set(node, worker.chosen.data(), static_cast<int>(worker.chosen.size()));
         }
     });

@@ -48,6 +48,8 @@ class Grower {
         int32_t source;
         uint64_t order;
     };
+    // Leaves in worker.candidates what a walk finds near the node.
+    void find_candidates(Worker& worker, int level, int32_t node);
     void find_links(Worker& worker, int level, int32_t node, int32_t* out);
     void link_back(Worker& worker, Layer& layer, int32_t target, Edge* edges, size_t n);
 

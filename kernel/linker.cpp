@@ -19,7 +19,7 @@ void RowScorer::operator()(const int32_t* nodes, int n, int ahead, int32_t* keys
         loops.four_l2(rows_->codes, query_.four(), nodes, n, ahead, keys);
         for (int i = 0; i < n; ++i) keys[i] += query_.four_offset();
     }
-    if (rows_->norms.empty()) return;
+    if (rows_->norms.empty() || !products_) return;
     const float unit = eight_ ? rows_->unit * 64.0F : rows_->unit;
     scale_by_norms(rows_->norms.data(), rows_->norms[static_cast<size_t>(node_)], 0, unit, nodes, n, keys);
 }
@@ -61,6 +61,25 @@ void Linker::select(const std::vector<uint64_t>& candidates, int limit, std::vec
         }
         left = next;
     }
+}
+
+void Linker::extend(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out) {
+    select(candidates, limit, more_);
+    for (const int32_t node : more_) {
+        if (static_cast<int>(out.size()) == limit) return;
+        if (std::find(out.begin(), out.end(), node) == out.end()) out.push_back(node);
+    }
+}
+
+void Linker::prune(int32_t node, const int32_t* nodes, int n, int limit, std::vector<int32_t>& out) {
+    scorer_.set(node);
+    measure(node, nodes, n, sorted_);
+    if (rows_->norms.empty()) return select(sorted_, limit, out);
+    select(sorted_, limit / 2, out);
+    use_products(false);
+    measure(node, nodes, n, sorted_);
+    extend(sorted_, limit, out);
+    use_products(true);
 }
 
 }  // namespace nearrow

@@ -12,8 +12,8 @@ namespace nearrow {
 // What all threads of a build share.
 struct BuildRows {
     CodeRows codes;
-    // For dot: each row's norm as a share of the longest. Links and pruning must go by products too: a graph of near
-    // neighbours does not lead to the long rows that win (docs/decisions says what was measured). Else empty.
+    // For dot: each row's norm as a share of the longest, else empty. Half of a node's links then go by products, half by
+    // directions: the first lead to the long rows that win, the second keep the others within reach (docs/decisions).
     std::vector<float> norms;
     float unit = 1.0F;  // squared length 1 in 4-bit key units
 };
@@ -23,32 +23,47 @@ class RowScorer {
   public:
     RowScorer(const BuildRows& rows, bool eight) : rows_(&rows), eight_(eight) {}
     void set(int32_t node);
+    // Without products a row's norm does not count.
+    void use_products(bool products) { products_ = products; }
     void operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const;
 
   private:
     const BuildRows* rows_;
     bool eight_;
+    bool products_ = true;
     CodeQuery query_;
     int32_t node_ = 0;
 };
 
 class Linker {
   public:
-    Linker(const BuildRows& rows, float alpha, bool eight) : scorer_(rows, eight), pairs_(rows, eight), alpha_(alpha) {}
+    Linker(const BuildRows& rows, float alpha, bool eight)
+        : rows_(&rows), scorer_(rows, eight), pairs_(rows, eight), alpha_(alpha) {}
 
     RowScorer& scorer() { return scorer_; }
+    void use_products(bool products) {
+        scorer_.use_products(products);
+        pairs_.use_products(products);
+    }
+    // Prunes a node's neighbours to `limit`; under dot half by products, the rest by directions.
+    void prune(int32_t node, const int32_t* nodes, int n, int limit, std::vector<int32_t>& out);
+    // Adds the best of the sorted candidates to `out` until it holds `limit`, skipping what it holds already.
+    void extend(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out);
     // REQUIRES: scorer().set(node). Sorted pool entries of the nodes given, without `node` itself.
     void measure(int32_t node, const int32_t* nodes, int n, std::vector<uint64_t>& out);
     // Keeps at most `limit` of the sorted candidates: one is dropped when a kept one is nearer to it than the node is.
     void select(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out);
 
   private:
+    const BuildRows* rows_;
     RowScorer scorer_;
     RowScorer pairs_;
     float alpha_;
     std::vector<int32_t> nodes_;
     std::vector<int32_t> distances_;
     std::vector<int32_t> keys_;
+    std::vector<int32_t> more_;
+    std::vector<uint64_t> sorted_;
 };
 
 }  // namespace nearrow

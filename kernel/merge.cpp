@@ -74,9 +74,9 @@ void carry_links(const GraphView& old, const std::vector<int32_t>& place, const 
                 }
                 std::sort(pool.begin(), pool.end());
                 pool.erase(std::unique(pool.begin(), pool.end()), pool.end());
+                linker.prune(self, pool.data(), static_cast<int>(pool.size()), layer.limit, chosen);
                 linker.scorer().set(self);
                 linker.measure(self, pool.data(), static_cast<int>(pool.size()), candidates);
-                linker.select(candidates, layer.limit, chosen);
                 // Pruning may be too strict around a hole: never below half of what the node had.
                 for (size_t i = 0; i < candidates.size() && static_cast<int>(chosen.size()) < (before + 1) / 2; ++i) {
                     const int32_t other = pool_node(candidates[i]);
