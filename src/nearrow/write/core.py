@@ -136,8 +136,8 @@ class Core:
     # ---- memtable and manifest
 
     def freeze(self) -> FrozenMemtable | None:
-        """End the active memtable and its log, durably; None when it is empty. REQUIRES: mutex held."""
-        if self.state.active.rows == 0:
+        """End the active memtable and its log, durably; None when the log holds nothing. REQUIRES: mutex held."""
+        if self.unsealed_records == 0:
             return None
         self.sync()
         log = self.open_log()
@@ -145,6 +145,12 @@ class Core:
             self._log = log.rotate()
         self._log_schema = None
         return self.state.freeze(self._log.seq)
+
+    @property
+    def unsealed_records(self) -> int:
+        """Log records that no segment or frozen memtable covers: rows, or deletes only."""
+        covered = self.state.frozen[-1].last_lsn if self.state.frozen else self.manifest.lsn
+        return self.state.lsn - covered
 
     def commit_segments(
         self,

@@ -134,7 +134,8 @@ class Writer:
     def _seal_if_full(self) -> None:
         core = self.core
         active = core.state.active
-        if active.rows < core.config.memtable_rows and active.bytes < core.config.memtable_bytes:
+        size = max(active.rows, core.unsealed_records)  # deletes bring no rows, but replaying them takes time, too
+        if size < core.config.memtable_rows and active.bytes < core.config.memtable_bytes:
             return
         with core.mutex:
             if core.state.active is active:
