@@ -133,13 +133,12 @@ class Writer:
 
     def _seal_if_full(self) -> None:
         core = self.core
-        active = core.state.active
-        size = max(active.rows, core.unsealed_records)  # deletes bring no rows, but replaying them takes time, too
-        if size < core.config.memtable_rows and active.bytes < core.config.memtable_bytes:
-            return
         with core.mutex:
-            if core.state.active is active:
-                core.freeze()
+            active = core.state.active
+            size = max(active.rows, core.unsealed_records)  # deletes bring no rows, but replaying them takes time, too
+            if size < core.config.memtable_rows and active.bytes < core.config.memtable_bytes:
+                return
+            core.freeze()
         self.background.wake()
         with core.mutex:
             while len(core.state.frozen) > FROZEN_MAX and self.background.healthy:
