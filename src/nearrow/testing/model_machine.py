@@ -42,6 +42,7 @@ class CollectionMachine(RuleBasedStateMachine):
     metric: str
     dtype: str
     integers: bool
+    text_fields: tuple[str, ...]
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +60,7 @@ class CollectionMachine(RuleBasedStateMachine):
                 DIMENSION,
                 metric=self.metric,
                 dtype=self.dtype,
-                text_fields=("text",),
+                text_fields=self.text_fields,
                 m=4,
                 ef_construction=16,
                 memtable_rows=memtable_rows,
@@ -196,11 +197,12 @@ class CollectionMachine(RuleBasedStateMachine):
 
 
 def machine(
-    make_harness: Callable[[], Harness], *, metric: str = "l2", dtype: str = "float32", integers: bool = False
+    make_harness: Callable[[], Harness], *, metric: str = "l2", dtype: str = "float32", integers: bool = False, text: bool = False
 ) -> type[CollectionMachine]:
     """The machine for one kind of collection; `.TestCase` of it is what a test runner runs."""
     name = f"{make_harness.__name__}_{metric}_{dtype}_{'integers' if integers else 'strings'}"
-    made = {"make_harness": staticmethod(make_harness), "metric": metric, "dtype": dtype, "integers": integers}
+    made: dict[str, Any] = {"make_harness": staticmethod(make_harness), "metric": metric, "dtype": dtype, "integers": integers}
+    made["text_fields"] = ("text",) if text else ()
     return type(name, (CollectionMachine,), made)
 
 
