@@ -16,7 +16,7 @@ from benchmarks.data import SOURCES
 from benchmarks.engines import DATABASES, INDEXES
 from benchmarks.measure import RECALLS
 from benchmarks.plots import plot_curves, plot_filters
-from benchmarks.tables import bytes_text, markdown, rate_text, ratio, seconds_text
+from benchmarks.tables import build_seconds, build_text, bytes_text, markdown, rate_text, ratio, seconds_text
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- generated: benchmarks.report -->", "<!-- end of generated -->"
@@ -121,7 +121,7 @@ def _cost_table(found: dict[str, dict[str, Any]]) -> str:
         for threads in ("1", "2"):
             outcome, reference = built.get(threads, {}), yardstick.get(threads, {})
             if "seconds" in outcome:
-                cells.append(f"{outcome['seconds']:.1f} s{ratio(reference.get('seconds'), outcome['seconds'])}")
+                cells.append(f"{build_text(outcome)}{ratio(build_seconds(reference), build_seconds(outcome))}")
             else:
                 cells.append(outcome.get("error", "–"))
         disk = (figures.get("open") or built.get("1") or built.get("2") or {}).get("bytes_on_disk")

@@ -33,5 +33,20 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
+def build_seconds(outcome: dict[str, Any]) -> float | None:
+    """Wall seconds; processor seconds of a one-thread build that had to share its core with something else."""
+    return outcome.get("cpu_seconds") if _disturbed(outcome) else outcome.get("seconds")
+
+
+def build_text(outcome: dict[str, Any]) -> str:
+    """`12.3 s`, or `~12.3 s` when it is processor time."""
+    return f"{'~' if _disturbed(outcome) else ''}{build_seconds(outcome):.1f} s"
+
+
+def _disturbed(outcome: dict[str, Any]) -> bool:
+    one_thread = outcome.get("threads") == 1
+    return one_thread and outcome["cpu_seconds"] < 0.95 * outcome["seconds"]
+
+
 def bytes_text(count: float) -> str:
     return f"{count / 2**20:,.1f} MiB"

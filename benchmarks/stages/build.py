@@ -68,4 +68,4 @@ def _build(plan: Plan, dataset: str, engine: str, threads: int, saved: Path) -> 
     progress.unlink(missing_ok=True)
     shutil.rmtree(saved, ignore_errors=True)
     folder.rename(saved)
-    return outcome | {"version": described["version"], "date": today()}
+    return outcome | {"threads": threads, "version": described["version"], "date": today()}
