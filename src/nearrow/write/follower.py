@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
-from nearrow.errors import ClosedError, NotFoundError, ReadOnlyError, StorageError
+from nearrow.errors import ClosedError, LockedError, NotFoundError, ReadOnlyError, StorageError
 from nearrow.schema import CollectionConfig
 from nearrow.segment.view import View
 from nearrow.storage.directory import Directory
@@ -23,7 +24,8 @@ from nearrow.write.texts import ReaderTexts
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS_MAX = 100
+ATTEMPTS_MAX = 1000
+LEASE_SECONDS = 0.01
 
 
 class Follower:
@@ -79,6 +81,9 @@ class Follower:
                     living = self._directory.locked(LOCK)
                     replay = Replay(self._directory, manifest, durable_lsn(self._directory) if living else None)
                     replay.run(state)
+            except LockedError:  # files are being retired right now
+                time.sleep(LEASE_SECONDS)
+                continue
             except NotFoundError:
                 if not generations(self._directory):
                     raise
