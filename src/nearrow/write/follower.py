@@ -88,6 +88,8 @@ class Follower:
                 if not generations(self._directory):
                     raise
                 continue  # retired between listing and mapping, by a writer that could not see the lease
+            if not living and self._directory.locked(LOCK):
+                continue  # a writer came while the log was read to its very end: it alone says what is durable
             if generations(self._directory)[-1] == manifest.number:
                 self._manifest, self._state, self._replay = manifest, state, replay
                 self.view = state.view()
