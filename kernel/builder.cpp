@@ -14,7 +14,7 @@
 namespace nearrow {
 namespace {
 
-constexpr size_t kTrainingRows = 2048;
+constexpr size_t kTrainingRows = 1024;
 
 std::vector<int64_t> spread_sample(int64_t rows, size_t wanted) {
     std::vector<int64_t> sample;
@@ -171,7 +171,7 @@ Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& op
     // Held-out nodes are the last ids: new ones of level 0.
     const int32_t below = nodes - (layers.size() > 1 ? layers[1].nodes : 0);
     const auto last = static_cast<int32_t>(std::min<int64_t>(count, below));
-    const int32_t wanted = nodes >= 1000 ? std::min(256, nodes / 20) : 0;
+    const int32_t wanted = nodes >= 1000 ? std::min(200, nodes / 20) : 0;
     const int32_t held_out = last >= 2 * wanted ? wanted : 0;
     grower.insert(0, fresh.data(), count - held_out, [&](int64_t done) { report(rows - count + done); });
     CurveResult curve;

@@ -12,7 +12,7 @@ constexpr float kFourHigh = 127.0F;
 
 size_t padded(int dimension) { return static_cast<size_t>((dimension + 127) / 128 * 128); }
 
-// Loads a row as float32, scaled to unit length unless the metric is l2; returns ‖row‖².
+// Loads a row as float32, scaled to unit length unless the metric is l2; returns ‖row‖². `out` is padded as queries are.
 double load_row(const Vectors& vectors, Metric metric, int64_t position, float* out) {
     const int dimension = vectors.dimension();
     const void* row = vectors.row(position);
@@ -71,7 +71,11 @@ Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector
 
     const auto dimension = static_cast<size_t>(book.dimension);
     std::vector<float> rows(sample.size() * dimension);
-    for (size_t i = 0; i < sample.size(); ++i) load_row(vectors, metric, sample[i], rows.data() + i * dimension);
+    std::vector<float> row(padded(book.dimension));
+    for (size_t i = 0; i < sample.size(); ++i) {
+        load_row(vectors, metric, sample[i], row.data());
+        std::copy_n(row.begin(), dimension, rows.begin() + static_cast<std::ptrdiff_t>(i * dimension));
+    }
 
     std::vector<float> mean(dimension);
     std::vector<float> middle(dimension);
@@ -88,10 +92,7 @@ Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector
         mean[j] = static_cast<float>(sum / static_cast<double>(sample.size()));
         middle[j] = 0.5F * (low + high);
     }
-    std::vector<float> all = rows;
-    const size_t half = all.size() / 2;
-    std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(half), all.end());
-    const auto [lowest, highest] = std::minmax_element(all.begin(), all.end());
+    const auto [lowest, highest] = std::minmax_element(rows.begin(), rows.end());
     const std::vector<float> common(dimension, 0.5F * (*lowest + *highest));
 
     Candidate best;
