@@ -168,7 +168,9 @@ nb::list gather_strings(const LentColumn& ids, const PositionsIn& positions) {
     nb::list out;
     for (std::size_t i = 0; i < positions.size(); ++i) {
         const std::string_view id = id_at(ids.column, positions.data()[i]);
-        out.append(nb::str(id.data(), id.size()));
+        const nb::object text = nb::steal(PyUnicode_DecodeUTF8(id.data(), static_cast<Py_ssize_t>(id.size()), nullptr));
+        if (!text.is_valid()) throw nb::python_error();
+        out.append(text);
     }
     return out;
 }

@@ -189,16 +189,17 @@ def open_rows(buffer: pa.Buffer, entry: SegmentEntry) -> tuple[pa.Schema, list[p
 
 def check_columns(stored: pa.Schema, schema: pa.Schema, name: str) -> None:
     """CorruptionError unless the stored columns are columns of the collection's schema, perhaps with fewer struct fields."""
-    for field in stored:
-        if field.name == ROW:
-            continue
-        index = schema.get_field_index(field.name)
-        if index < 0:
-            raise CorruptionError(f"{name}: column {field.name!r} is not in the collection's schema; {ADVICE}")
-        if not reads_as(field.type, schema.field(index).type):
-            raise CorruptionError(
-                f"{name}: column {field.name!r} is {field.type}, the collection's is {schema.field(index).type}; {ADVICE}"
-            )
+    try:
+        for field in stored:
+            index = schema.get_field_index(field.name)
+            if index < 0 and field.name != ROW:
+                raise ValueError(f"column {field.name!r} is not in the collection's schema")
+            if index >= 0 and not reads_as(field.type, schema.field(index).type):
+                raise ValueError(
+                    f"column {field.name!r} is {field.type}, but the collection's is {schema.field(index).type}"
+                )
+    except ValueError as error:  # a damaged field name is one, too: UnicodeDecodeError
+        raise CorruptionError(f"{name}: {error}; {ADVICE}") from error
 
 
 def check_array(array: pa.Array, what: str) -> None:
