@@ -90,6 +90,7 @@ int32_t Searcher::enter(const Scorer& scorer) {
 template <class Scorer>
 void Searcher::scan_candidates(const Scorer& scorer, int ef, const AcceptBits& accept) {
     Pool& pool = scratch_.pool;
+    scanned_ = true;
     pool.reset(ef);
     const bool duplicates = graph_->has_duplicates();
     scratch_.visited.resize(graph_->nodes());
@@ -180,12 +181,19 @@ void Searcher::refine(int64_t k) {
         for (size_t i = 0; i < size; ++i) order_[i] = pool_entry(keys_[i], nodes_[i]);
         std::nth_element(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(wanted), order_.end());
         for (size_t i = 0; i < wanted; ++i) nodes_[i] = pool_node(order_[i]);
+        if (scanned_ && graph_->metric() != Metric::dot) {
+            const float step = graph_->codebook().step;
+            const float unit = step * step * (graph_->metric() == Metric::cosine ? 0.5F : 1.0F);
+            for (size_t i = 0; i < wanted; ++i) estimates_.push_back(unit * static_cast<float>(pool_key(order_[i])));
+            horizon_ = unit * static_cast<float>(pool_key(*std::max_element(order_.begin(), order_.end())));
+        }
     }
     if (size > wanted) nodes_.resize(wanted);
 }
 
 int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions, float* distances) {
     hits_.clear();
+    float error = 0.0F;
     // The rows lie anywhere: while one is measured, the next ones are on their way.
     for (size_t i = 0; i < kRowsAhead && i < nodes_.size(); ++i) fetch_row(nodes_[i]);
     for (size_t i = 0; i < nodes_.size(); ++i) {
@@ -193,7 +201,9 @@ int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions
         if (i + kRowsAhead < nodes_.size()) fetch_row(nodes_[i + kRowsAhead]);
         const auto stands_for = graph_->positions_of(node);
         if (stands_for.empty() || stands_for[0] < 0 || stands_for[0] >= graph_->rows()) continue;
-        const uint32_t key = sortable(exact_.distance(stands_for[0]));
+        const float distance = exact_.distance(stands_for[0]);
+        const uint32_t key = sortable(distance);
+        if (i < estimates_.size()) error = std::max(error, std::abs(estimates_[i] - distance));
         ++counters.reranked;
         int64_t taken = 0;
         for (const int32_t position : stands_for) {
@@ -209,6 +219,8 @@ int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions
         positions[i] = hits_[i].position;
         distances[i] = from_sortable(hits_[i].key);
     }
+    // Far from everything accepted, codes clip and err by more than rows differ: then only exact distances will do.
+    uncertain_ = !estimates_.empty() && count > 0 && horizon_ < from_sortable(hits_[count - 1].key) + error;
     return static_cast<int64_t>(count);
 }
 
@@ -220,6 +232,8 @@ int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits
     if (wanted * 4 >= graph_->rows() || accepted <= 2 * wanted) {
         return flat_search(*vectors_, exact_, k, accept, positions, distances);
     }
+    scanned_ = false;
+    estimates_.clear();
     const int beam = static_cast<int>(std::min<int64_t>(std::max<int64_t>(ef, wanted), graph_->nodes()));
     if (graph_->code_kind() == CodeKind::none) {
         find_candidates(FloatScorer{graph_, &exact_}, wanted, beam, accept);
@@ -240,7 +254,7 @@ int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits
     refine(wanted);
     const int64_t found = finish(wanted, accept, positions, distances);
     // Too few nodes reached, or a damaged file: look at every row rather than answer short.
-    return found == wanted ? found : flat_search(*vectors_, exact_, k, accept, positions, distances);
+    return found == wanted && !uncertain_ ? found : flat_search(*vectors_, exact_, k, accept, positions, distances);
 }
 
 }  // namespace nearrow

@@ -51,6 +51,11 @@ class Searcher {
     std::vector<int32_t> nodes_;
     std::vector<int32_t> keys_;
     std::vector<int32_t> seeds_;
+    // Of a scan on codes: what the codes said of the rows measured, and of the nearest that were not looked at.
+    bool scanned_ = false;
+    bool uncertain_ = false;
+    std::vector<float> estimates_;
+    float horizon_ = 0.0F;
     std::vector<uint64_t> order_;
     std::vector<Hit> hits_;
 };
