@@ -90,11 +90,13 @@ def write_graph(directory: Directory, entry: SegmentEntry, parts: Iterable[Bytes
 def write_dead(directory: Directory, entry: SegmentEntry, version: int, dead: DeadRows) -> SegmentEntry:
     """Write deletes-<version>, durably, and return the entry with it; without a file if nothing is dead.
 
-    `version` must never have been used for this segment: the manifest's number is a good one.
+    `version` is the number of the manifest that will name it; what a crashed attempt at that one left is replaced.
     """
     if dead.count == 0:
         return replace(entry, dead=None)
     name = f"{DELETES_PREFIX}{version}"
+    if directory.exists(entry.path(name)):
+        directory.unlink(entry.path(name))
     file = _write_file(directory, entry, name, [dead.to_bytes()]).files[name]
     directory.sync_folder(entry.folder)
     return replace(entry, dead=DeadEntry(name, dead.count, file.length, file.digest))

@@ -19,7 +19,7 @@ import nearrow
 from nearrow.testing.crash_script import Witness, script, script_config
 from nearrow.testing.model import run
 
-LENGTH = 40
+LENGTH = 16
 CYCLES_PER_DATABASE = 25
 DELAY_SECONDS_MAX = 0.006
 
@@ -90,6 +90,7 @@ def _cycle(path: Path, seed: str, witness: Witness, tally: KillTally) -> None:
     while _one(receive):
         acknowledged += 1
     receive.close()
+    assert child.exitcode in (0, -9), f"the child failed by itself, exit code {child.exitcode}"
     tally.cycles += 1
     tally.killed += child.exitcode == -9
     tally.acknowledged += acknowledged
