@@ -29,5 +29,6 @@ def case(harness: type[Harness], **kind: object) -> type[unittest.TestCase]:
 TestMemory = case(MemoryHarness, metric="l2")
 TestMemoryHalves = case(MemoryHarness, metric="dot", dtype="float16", integers=True)
 TestLocal = case(LocalHarness, metric="cosine", integers=True)
+TestLocalTexts = case(LocalHarness, metric="l2", text=True)
 TestFaults = case(FaultHarness, metric="l2")
 TestFaultsCosine = case(FaultHarness, metric="cosine", integers=True)
