@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= 2
 PYTEST ?=
+BENCH  ?=
+SECONDS ?= 60
+EXAMPLES ?= 1000
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 
@@ -13,7 +16,7 @@ BUILD_TOOLS  := "scikit-build-core>=0.11" "nanobind>=2.4" "cmake>=3.26" "ninja>=
 SOURCES      := pyproject.toml CMakeLists.txt $(shell find src kernel -type f -not -path '*/__pycache__/*' -not -name '*.so')
 KERNEL_FILES := $(shell find kernel -name '*.h' -o -name '*.cpp')
 
-.PHONY: help demo test lint format types layers sanitize wheel clean
+.PHONY: help demo test lint format types layers sanitize fuzz model bench wheel clean
 
 help: ## this list (the default)
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -40,8 +43,17 @@ types: $(VENV)/installed-dev ## mypy --strict
 layers: $(VENV)/installed-dev ## a layer imports only the layers below it
 	PYTHONPATH=src $(BIN)/lint-imports
 
-sanitize: ## the kernel's own tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	bash kernel/sanitize.sh
+sanitize: $(VENV)/build-tools ## the kernel's smoke test under the address, undefined-behaviour and thread sanitizers
+	PATH="$(abspath $(BIN)):$$PATH" bash kernel/sanitize.sh
+
+fuzz: $(VENV)/build-tools ## libFuzzer on the graph loader, SECONDS=60 (needs clang++)
+	PATH="$(abspath $(BIN)):$$PATH" bash kernel/sanitize.sh fuzz $(SECONDS)
+
+model: $(VENV)/installed-dev ## the state machine against a dict and brute force, for EXAMPLES=1000 histories
+	NEARROW_MODEL_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) tests/model
+
+bench: $(VENV)/installed-dev ## side by side with the peers, in .venv-bench; hours. Smoke: make bench BENCH=--quick
+	$(BIN)/python -m benchmarks.run $(BENCH)
 
 wheel: $(VENV)/build-tools ## dist/nearrow-*.whl
 	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .
