@@ -56,7 +56,9 @@ class LocalOutputFile:
         if len(parts) > _PARTS_MAX:
             parts = (b"".join(parts),)
         total = sum(memoryview(part).nbytes for part in parts)
-        if self._preallocate and self._size + total > self._allocated:
+        if (
+            self._size + total > self._allocated and 0 < total <= self._preallocate // 4
+        ):  # a big one is not written twice
             self._extend(self._size + total)
         try:
             written = os.pwritev(self._descriptor, parts, self._size) if hasattr(os, "pwritev") else 0

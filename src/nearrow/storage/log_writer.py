@@ -9,7 +9,9 @@ so many durable writes share an fsync. After a failed write or fsync nothing may
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pyarrow as pa
 from google_crc32c import extend as extend_crc32c
@@ -31,6 +33,7 @@ from nearrow.storage.log_format import (
     padding,
 )
 from nearrow.storage.log_reader import WATERMARK, LogEnd, open_log
+from nearrow.storage.sync_turn import SyncTurn
 
 _JOIN_BYTES_MAX = 1 << 16  # below this one copy is cheaper than several checksums and a longer writev
 _PREALLOCATE_BYTES = 1 << 18  # measured on ext4: fdatasync 0.11 ms within the file's length, 0.17 ms when it grows
@@ -61,7 +64,7 @@ class LogWriter:
         self._failure: BaseException | None = None
         self._closed = False
         self._append_mutex = threading.Lock()
-        self._sync_mutex = threading.Lock()
+        self._turn = SyncTurn(last_lsn)
 
     @classmethod
     def create(
@@ -131,6 +134,7 @@ class LogWriter:
             file.close()
             raise
         writer._durable_lsn = writer._last_lsn
+        writer._turn = SyncTurn(writer._last_lsn)
         writer._watermark.set(writer._last_lsn)
         return writer
 
@@ -194,7 +198,7 @@ class LogWriter:
                 chain = 0
                 for part in body:
                     chain = extend_crc32c(chain, part)
-            try:
+            try:  # not _poisoning(): this is the hot path
                 self._file.write_parts((FRAME_START.pack(FRAME_MAGIC, chain), *body))
             except BaseException as error:
                 self._failure = error
@@ -208,34 +212,30 @@ class LogWriter:
 
         StorageError if the disk fails, and from then on: what was not acknowledged before is unknown, reopen.
         """
-        with self._sync_mutex:
-            if lsn is not None and lsn <= self._durable_lsn:
-                return self._durable_lsn  # another thread's fsync covered it
+        if lsn is None:
             self._check()
-            target = self._last_lsn
-            if target > self._durable_lsn:
-                try:
-                    self._file.sync()
-                except BaseException as error:
-                    self._failure = error
-                    raise
-                self._durable_lsn = target
-                self._watermark.set(target)
-            return self._durable_lsn
+            lsn = self._last_lsn
+        if self._turn.lead(lsn):
+            with self._turn:
+                self._check()
+                self._turn.await_others(lambda: self._last_lsn)
+                self._sync_now()
+        return self._durable_lsn
 
     def rotate(self) -> LogWriter:
         """Syncs and closes this log and starts the next one; appends must wait. A failure poisons this writer."""
         with self._append_mutex:
-            self.sync()
-            try:
+            self._check()
+            self._turn.lead()
+            with self._turn, self._poisoning():
+                self._check()
+                self._sync_now()
+                chain, size = self._chain, self._file.size
                 following = self._start(
-                    self._directory, self._seq + 1, self._epoch, self._last_lsn + 1, self._file.size, self._chain, ()
+                    self._directory, self._seq + 1, self._epoch, self._last_lsn + 1, size, chain, ()
                 )
-            except BaseException as error:
-                self._failure = error
-                raise
-            self._release()
-            return following
+                self._release()
+                return following
 
     def close(self) -> None:
         """Syncs what is not yet durable, and the watermark. A poisoned writer is only released."""
@@ -244,10 +244,33 @@ class LogWriter:
                 return
             try:
                 if self._failure is None:
-                    self.sync()
-                    self._watermark.sync()
+                    self._turn.lead()
+                    with self._turn:
+                        self._check()
+                        self._sync_now()
+                        self._watermark.sync()
             finally:
                 self._release()
+
+    def _sync_now(self) -> None:
+        """REQUIRES: this thread leads."""
+        target = self._last_lsn
+        if target > self._durable_lsn:
+            started = time.monotonic()
+            with self._poisoning():
+                self._file.sync()
+            self._durable_lsn = target
+            self._watermark.set(target)
+            self._turn.done(target, time.monotonic() - started)
+
+    @contextmanager
+    def _poisoning(self) -> Iterator[None]:
+        """After a failure inside, what is on disk is unknown (rule 4)."""
+        try:
+            yield
+        except BaseException as error:
+            self._failure = error
+            raise
 
     def _release(self) -> None:
         self._closed = True

@@ -1,0 +1,63 @@
+"""Sync turn: which thread does the fsync that many wait for?
+
+One thread leads and syncs; those that come meanwhile wait, and when it is done all whose record was covered leave at once
+(a mutex would hold them up behind the next fsync). One of the others leads next.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+_WAIT = 0.25  # of an fsync's time
+_POLL_SECONDS = 20e-6
+
+
+class SyncTurn:
+    """The right to sync, and the LSN up to which it was done. `with turn:` steps down at the end. Thread-safe."""
+
+    def __init__(self, durable_lsn: int) -> None:
+        self._condition = threading.Condition(threading.Lock())
+        self._leading = False
+        self._durable_lsn = durable_lsn
+        self._group_records = 1  # what the last fsync covered, and how long it took
+        self._seconds = 0.0
+
+    def lead(self, lsn: int | None = None) -> bool:
+        """True: this thread leads now, until it steps down. False: `lsn` became durable meanwhile."""
+        with self._condition:
+            while True:
+                if lsn is not None and lsn <= self._durable_lsn:
+                    return False
+                if not self._leading:
+                    self._leading = True
+                    return True
+                self._condition.wait()
+
+    def await_others(self, last_lsn: Callable[[], int]) -> None:
+        """Waits a little for the threads that shared the last fsync: they come back at once, but one comes first.
+
+        Without this, the first one's fsync covers its record alone and all others wait for the next one.
+        """
+        if last_lsn() - self._durable_lsn < self._group_records:
+            deadline = time.monotonic() + self._seconds * _WAIT
+            while last_lsn() - self._durable_lsn < self._group_records and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+
+    def done(self, lsn: int, seconds: float) -> None:
+        """The leader made all records up to `lsn` durable."""
+        self._group_records = lsn - self._durable_lsn
+        self._seconds = seconds
+        self._durable_lsn = lsn
+
+    def __enter__(self) -> None:
+        """REQUIRES: this thread leads."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._condition:
+            self._leading = False
+            self._condition.notify_all()
