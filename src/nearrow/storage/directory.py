@@ -32,6 +32,8 @@ def checked_name(name: str) -> str:
 class OutputFile(Protocol):
     """A file being written, append-only; usable as an Arrow sink through `pa.PythonFile(file, "w")`."""
 
+    name: str  # what errors call it; whoever renames the file while it is open may change it
+
     @property
     def size(self) -> int: ...
     @property

@@ -129,6 +129,7 @@ class LogWriter:
                 writer.append((payload,))
             file.sync()
             directory.rename(temporary, name)
+            file.name = file.name.removesuffix(TEMPORARY_SUFFIX)
             directory.sync_folder(LOG_FOLDER)
         except BaseException:
             file.close()

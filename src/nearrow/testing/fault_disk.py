@@ -135,7 +135,7 @@ class FaultOutputFile:
     def __init__(self, disk: Disk, file: FileImage, name: str) -> None:
         self._disk = disk
         self._file = file
-        self._name = name
+        self.name = name
         self._closed = False
 
     @property
@@ -154,7 +154,7 @@ class FaultOutputFile:
         data = b"".join(parts)
         with self._disk.mutex:
             torn = data[: self._disk.random.randint(0, len(data))]
-            self._disk.step("write", self._name, lambda: self._file.append(data), lambda: self._file.append(torn))
+            self._disk.step("write", self.name, lambda: self._file.append(data), lambda: self._file.append(torn))
         return len(data)
 
     def flush(self) -> None:
@@ -163,7 +163,7 @@ class FaultOutputFile:
     def sync(self) -> None:
         self._check()
         with self._disk.mutex:
-            self._disk.step("sync", self._name, self._file.sync, self._file.fail_sync)
+            self._disk.step("sync", self.name, self._file.sync, self._file.fail_sync)
 
     def tell(self) -> int:
         return len(self._file.data)
@@ -190,4 +190,4 @@ class FaultOutputFile:
 
     def _check(self) -> None:
         if self._closed:
-            raise ClosedError(f"{self._name}: the file was closed")
+            raise ClosedError(f"{self.name}: the file was closed")
