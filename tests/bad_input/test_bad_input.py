@@ -126,9 +126,14 @@ def test_bad_rows_are_refused_and_nothing_is_written(docs: Collection, path: Pat
 def test_bad_rows_roll_a_transaction_back(docs: Collection, path: Path, case: str) -> None:
     rows, error = BAD_ROWS[case]
     before = fingerprint(path)
-    with pytest.raises(error), docs.transaction() as transaction:
-        transaction.upsert([{"id": "c", "vector": GOOD}])
-        transaction.upsert(rows)
+
+    def write() -> None:
+        with docs.transaction() as transaction:
+            transaction.upsert([{"id": "c", "vector": GOOD}])
+            transaction.upsert(rows)
+
+    with pytest.raises(error):
+        write()
     assert fingerprint(path) == before
     assert docs.count() == 2
 
@@ -300,6 +305,8 @@ def test_newer_format_is_refused_with_advice(path: Path, docs: Collection) -> No
     for file in path.rglob("manifest-*.json"):
         file.write_bytes(file.read_bytes().replace(b"nearrow-manifest-1", b"nearrow-manifest-2"))
     for read_only in (True, False):
-        with nearrow.connect(path, read_only=read_only) as database:
-            with pytest.raises(IncompatibleFormatError, match="upgrade"):
-                database.collection("docs")
+        with (
+            nearrow.connect(path, read_only=read_only) as database,
+            pytest.raises(IncompatibleFormatError, match="upgrade"),
+        ):
+            database.collection("docs")

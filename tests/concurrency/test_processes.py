@@ -144,5 +144,3 @@ def _in_child(database: nearrow.Database, path: Path, write_end: int) -> int:
     found.append("closed")
     os.write(write_end, " ".join(found).encode())
     return 0
-
-

@@ -1,6 +1,6 @@
 """Crash: which campaign is run, with which seed, and what did it find?
 
-    python -m nearrow.testing.crash points --seeds 4          every disk operation × {power cut, EIO, ENOSPC}, nested in recovery
+    python -m nearrow.testing.crash points --seeds 4          every disk operation × {power cut, EIO, ENOSPC}
     python -m nearrow.testing.crash kill --cycles 200         kill -9 of a writing process at random moments
     python -m nearrow.testing.crash calls --seed 3            kill -9 at every system call that changes the disk (strace)
     python -m nearrow.testing.crash flips --step 1            every byte of every file of a small database
@@ -27,7 +27,9 @@ def points(options: argparse.Namespace) -> str:
         for durability in ("full", "batched", "off"):
             tally += enumerate_points(seed, durability=durability, step=options.step)
     assert tally.fired == tally.points, "a fault did not fire"
-    return f"{tally.points} points struck, {tally.nested} faults more in the lives after, {tally.images} crash images, lost 0"
+    return (
+        f"{tally.points} points struck, {tally.nested} faults more in later lives, {tally.images} crash images, lost 0"
+    )
 
 
 def kill(options: argparse.Namespace) -> str:
@@ -55,7 +57,9 @@ def flips(options: argparse.Namespace) -> str:
             f"{file}: {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}"
             for file, kinds in sorted(tally.outcomes.items())
         )
-        lines.append(f"{'digested lazily' if lazy else 'digested at open'}: {tally.flips} flips, wrong 0, signals 0 ({shown})")
+        lines.append(
+            f"{'digested lazily' if lazy else 'digested at open'}: {tally.flips} flips, wrong 0, signals 0 ({shown})"
+        )
     return "\n".join(lines)
 
 

@@ -58,7 +58,9 @@ def kill_cycles(cycles: int, seed: int, folder: Path | None = None) -> KillTally
                 try:
                     _cycle(path, f"{seed}-{cycle}", witness, tally)
                 except AssertionError as error:
-                    raise AssertionError(f"seed {seed}, cycle {cycle}: {error}; the database is kept in {path}") from error
+                    raise AssertionError(
+                        f"seed {seed}, cycle {cycle}: {error}; the database is kept in {path}"
+                    ) from error
             shutil.rmtree(path)
     finally:
         if not any(root.iterdir()):
@@ -116,5 +118,3 @@ def _one(receive: Connection) -> bool:
     except EOFError:
         return False
     return True
-
-

@@ -19,7 +19,19 @@ from nearrow.testing.crash_kill import make_database
 from nearrow.testing.crash_script import Witness, script
 from nearrow.testing.model import run
 
-CALLS = ("pwritev", "pwritev2", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "unlinkat", "mkdir", "ftruncate", "rmdir")
+CALLS = (
+    "pwritev",
+    "pwritev2",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "ftruncate",
+    "rmdir",
+)
 LENGTH = 14
 
 

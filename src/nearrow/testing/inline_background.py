@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 
 from nearrow.collection import Collection
 from nearrow.errors import NearrowError, StorageError
@@ -58,9 +56,6 @@ class InlineBackground(Background):
 
     def stop(self, *, finish: bool) -> None:
         self._stopping = True
-
-    def paused(self) -> AbstractContextManager[Any]:
-        return super().paused()
 
 
 def open_inline(directory: Directory) -> Collection:

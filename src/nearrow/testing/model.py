@@ -82,9 +82,7 @@ def present(row: Mapping[str, Any]) -> Row:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def brute_force(
-    metric: str, vectors: Sequence[Sequence[float]], query: Sequence[float]
-) -> npt.NDArray[np.float64]:
+def brute_force(metric: str, vectors: Sequence[Sequence[float]], query: Sequence[float]) -> npt.NDArray[np.float64]:
     """Distances in float64."""
     matrix, point = np.asarray(vectors, np.float64), np.asarray(query, np.float64)
     if metric == "l2":
@@ -138,7 +136,8 @@ def assert_same_rows(expected: Mapping[Any, Row], found: Mapping[Any, Row]) -> N
     extra = [name for name in found if name not in expected]
     wrong = [name for name in expected if name in found and expected[name] != found[name]]
     shown = [(expected[name], found[name]) for name in wrong[:2]]
-    assert not (lost or extra or wrong), f"lost {lost[:5]}, too many {extra[:5]}, wrong {wrong[:5]}: {shown}"
+    problems = [*lost, *extra, *wrong]
+    assert not problems, f"lost {lost[:5]}, too many {extra[:5]}, wrong {wrong[:5]}: {shown}"
 
 
 def compare_search(model: Model, collection: Collection, query: Sequence[float], k: int, *, exact: bool) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from nearrow.collection import Collection
-from nearrow.errors import StorageError
+from nearrow.errors import AlreadyExistsError, NearrowError, NotFoundError, StorageError
 from nearrow.schema import CollectionConfig
 from nearrow.testing.fault_directory import PowerCut
 from nearrow.testing.model import (
@@ -93,15 +93,14 @@ class CollectionMachine(RuleBasedStateMachine):
 
     def _do(self, operation: Operation) -> None:
         expected, error = self.model.after(operation)
-        if error is None:
+        raised: type[BaseException] | None = None
+        try:
             run(self.collection, operation)
-        else:
-            try:
-                run(self.collection, operation)
-            except error:
-                pass_on = None  # noqa: F841
-            else:
-                raise AssertionError(f"{operation} must raise {error.__name__}")
+        except (AlreadyExistsError, NotFoundError) as caught:
+            raised = type(caught)
+            if error is None:
+                raise
+        assert raised is error, f"{operation} must raise {error}"
         self.model = expected
         self.dirty = True
 
@@ -131,8 +130,9 @@ class CollectionMachine(RuleBasedStateMachine):
             acknowledged = True
         except (PowerCut, StorageError):
             assert self.harness.disarm()
-        except Exception as other:
-            assert refused is not None and isinstance(other, refused), repr(other)
+        except NearrowError as other:
+            if refused is None or not isinstance(other, refused):
+                raise
             acknowledged = True
         if not self.harness.disarm():
             self.model = after
@@ -197,11 +197,21 @@ class CollectionMachine(RuleBasedStateMachine):
 
 
 def machine(
-    make_harness: Callable[[], Harness], *, metric: str = "l2", dtype: str = "float32", integers: bool = False, text: bool = False
+    make_harness: Callable[[], Harness],
+    *,
+    metric: str = "l2",
+    dtype: str = "float32",
+    integers: bool = False,
+    text: bool = False,
 ) -> type[CollectionMachine]:
     """The machine for one kind of collection; `.TestCase` of it is what a test runner runs."""
     name = f"{make_harness.__name__}_{metric}_{dtype}_{'integers' if integers else 'strings'}"
-    made: dict[str, Any] = {"make_harness": staticmethod(make_harness), "metric": metric, "dtype": dtype, "integers": integers}
+    made: dict[str, Any] = {
+        "make_harness": staticmethod(make_harness),
+        "metric": metric,
+        "dtype": dtype,
+        "integers": integers,
+    }
     made["text_fields"] = ("text",) if text else ()
     return type(name, (CollectionMachine,), made)
 

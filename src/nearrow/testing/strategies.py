@@ -33,7 +33,8 @@ def metadata() -> dict[str, st.SearchStrategy[Any]]:
         "text": st.none() | st.sampled_from(TEXTS),
         "year": st.none() | st.integers(-5, 2030),
         "tags": st.none() | st.lists(st.sampled_from(["red", "green", "blue"]), max_size=3),
-        "place": st.none() | st.fixed_dictionaries({"x": st.integers(0, 9), "name": st.sampled_from(["here", "there"])}),
+        "place": st.none()
+        | st.fixed_dictionaries({"x": st.integers(0, 9), "name": st.sampled_from(["here", "there"])}),
         "note": st.none() | st.sampled_from(["one", "two"]),
     }
 
@@ -90,5 +91,9 @@ def bulks(integers: bool) -> st.SearchStrategy[Operation]:
         return (kind, found)
 
     return st.builds(
-        make, st.integers(0, 100), st.integers(40, 120), st.sampled_from([0, 1, 1, 3]), st.sampled_from(["add", "upsert"])
+        make,
+        st.integers(0, 100),
+        st.integers(40, 120),
+        st.sampled_from([0, 1, 1, 3]),
+        st.sampled_from(["add", "upsert"]),
     )
