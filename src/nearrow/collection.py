@@ -15,11 +15,11 @@ from nearrow.analytics.sql_filter import SqlFilterEngine
 from nearrow.errors import InvalidArgumentError
 from nearrow.progress import bar, steps
 from nearrow.query.accept import Filters, matching_rows
-from nearrow.query.ask import Extras, ask
+from nearrow.query.ask import PLAIN, Extras, ask
 from nearrow.query.executor import Source, chosen_columns
 from nearrow.query.facet_counts import facet_counts
-from nearrow.query.filter import Filter, parse_filter
-from nearrow.query.query import TARGET_RECALL, VectorQuery, check_positive
+from nearrow.query.filter import Filter
+from nearrow.query.query import TARGET_RECALL, VectorQuery, check_positive, vector_query
 from nearrow.query.recall import Recall, measure_recall
 from nearrow.query.text_search import TextSearch
 from nearrow.schema import CollectionConfig, batches, canonical_id_array
@@ -44,8 +44,9 @@ class Collection:
     def __init__(self, store: Writer | Follower, on_close: Callable[[Collection], None] | None = None) -> None:
         self._store = store
         self._on_close = on_close
-        self._sql = SqlFilterEngine()
-        self._filters = Filters(self._sql)
+        self._filters = Filters(SqlFilterEngine())
+        self._dimension = store.config.dimension
+        self._threads = cpu_threads()
         self._search = Source(store.config.metric, self._view, self._filters, store.texts)
 
     # ---- about
@@ -209,7 +210,8 @@ class Collection:
 
     def to_pandas(self) -> pandas.DataFrame:
         """All rows as a pandas frame."""
-        return self.to_arrow().to_pandas()
+        frame: pandas.DataFrame = self.to_arrow().to_pandas()
+        return frame
 
     def to_polars(self) -> polars.DataFrame:
         """All rows as a polars frame."""
@@ -257,23 +259,25 @@ class Collection:
         group_by: at most `group_size` hits for each value of a column. after: `hits.cursor` of the page before.
         rerank: (request, hits) -> scores, for 4k hits. diversity: 0..1, unlike hits first (MMR). explain: hits.explanation.
         """
-        query = VectorQuery(k, ef_search, target_recall, exact, within)
-        extras = Extras(
-            text,
-            strict,
-            negatives,
-            negative_weight,
-            fusion,
-            facets,
-            group_by,
-            group_size,
-            after,
-            rerank,
-            diversity,
-            explain,
-        )
-        threads = cpu_threads()
-        return ask(self._source(), self._sql, self.config.dimension, vector, query, where, columns, extras, threads)
+        query = vector_query(k, ef_search, target_recall, exact, within)
+        plain = text is None and negatives is None and facets is None and group_by is None and after is None
+        extras = PLAIN
+        if not plain or explain or rerank is not None or diversity is not None:
+            extras = Extras(
+                text,
+                strict,
+                negatives,
+                negative_weight,
+                fusion,
+                facets,
+                group_by,
+                group_size,
+                after,
+                rerank,
+                diversity,
+                explain,
+            )
+        return ask(self._source(), self._dimension, vector, query, where, columns, extras, self._threads)
 
     def facets(self, facets: Sequence[Any], where: Any = None, *, text: Any = None) -> dict[str, Any]:
         """Counts over all rows that match: a field's values, ranges ({"field":, "ranges":}), or min, max and average."""
@@ -344,7 +348,7 @@ class Collection:
         return matching
 
     def _filter(self, where: Any, view: View) -> Filter | None:
-        return None if where is None else parse_filter(where, view.schema, self._sql)
+        return self._filters.parse(where, view.schema)
 
     def _writer(self) -> Writer:
         if not isinstance(self._store, Writer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
@@ -11,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nearrow.errors import InvalidArgumentError, NotFoundError
+
+NO_PARTS: Mapping[str, Any] = {}
 
 
 class Hits(Sequence["Hit"]):
@@ -24,36 +25,70 @@ class Hits(Sequence["Hit"]):
     Columns are read from the rows when they are first asked for.
     """
 
+    __slots__ = (
+        "_cursor",
+        "_fetch",
+        "_fetched",
+        "_ids",
+        "_scores",
+        "distances",
+        "explanation",
+        "facets",
+        "parts",
+        "snippet",
+    )
+
     def __init__(
         self,
         ids: Callable[[], npt.NDArray[Any]],
         distances: npt.NDArray[np.float32],
-        scores: npt.NDArray[np.float32],
+        scores: npt.NDArray[np.float32] | Callable[[], npt.NDArray[np.float32]],
         fetch: Callable[[], pa.Table],
         *,
-        parts: Mapping[str, npt.NDArray[Any]] | None = None,
-        facets: Mapping[str, Any] | None = None,
+        parts: Mapping[str, npt.NDArray[Any]] = NO_PARTS,
+        facets: Mapping[str, Any] = NO_PARTS,
         explanation: Any = None,
+        cursor: Callable[[], str | None] | None = None,
     ) -> None:
-        self._ids = ids
-        self.distances = distances
-        self.scores = scores
+        self._ids: Any = ids
+        self._scores: Any = scores
+        self._cursor: Any = cursor
         self._fetch = fetch
-        self.parts: Mapping[str, npt.NDArray[Any]] = parts or {}
+        self._fetched: pa.Table | None = None
+        self.distances = distances
+        self.parts = parts
         """Further arrays, one value a hit: vector_score, text_score, combined_score, … of a hybrid search."""
-        self.facets: Mapping[str, Any] = facets or {}
+        self.facets = facets
         self.explanation = explanation
-        self.cursor: str | None = None
-        """Of a search with any option besides the plain ones: give it to the next search as `after=` for the next page."""
         self.snippet: Callable[[str, str], Any] | None = None
 
-    @cached_property
+    @property
     def ids(self) -> npt.NDArray[Any]:
-        return self._ids()
+        if callable(self._ids):
+            self._ids = self._ids()
+        found: npt.NDArray[Any] = self._ids
+        return found
 
-    @cached_property
+    @property
+    def scores(self) -> npt.NDArray[np.float32]:
+        if callable(self._scores):
+            self._scores = self._scores()
+        found: npt.NDArray[np.float32] = self._scores
+        return found
+
+    @property
+    def cursor(self) -> str | None:
+        """Give it to the next search as `after=` for the next page; None behind the last row."""
+        if callable(self._cursor):
+            self._cursor = self._cursor()
+        found: str | None = self._cursor
+        return found
+
+    @property
     def _table(self) -> pa.Table:
-        return self._fetch()
+        if self._fetched is None:
+            self._fetched = self._fetch()
+        return self._fetched
 
     def __len__(self) -> int:
         return len(self.distances)

@@ -1,20 +1,25 @@
 """Accept: which rows of each part may a search return?
 
 A filter's bitmap belongs to the part's immutable rows, so it is cached by (part, filter) and shared by all views; what
-has died since is masked out at the end. Zone maps answer for whole parts where they can.
+has died since is masked out at the end. Zone maps answer for whole parts where they can. As long as the view stays the
+same, so does the whole answer: it is kept, too, so that a filter that is asked again costs nothing.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from nearrow.query.facets import FacetCache
-from nearrow.query.filter import BitmapCache, Filter, bits, columns_of, evaluate, prune
+from nearrow.query.filter import BitmapCache, Filter, SqlEngine, bits, columns_of, evaluate, prune
+from nearrow.query.filter.cache import BytesCache
 from nearrow.query.filter.evaluate import SqlMasks
+from nearrow.query.parsed import ParsedFilters
 from nearrow.segment.rows import Bits
 from nearrow.segment.view import Part, View
 
@@ -29,19 +34,49 @@ class Accept:
     """The zone map answered: the rows were not looked at."""
 
 
+ANSWERS_BYTES_MAX = 32 << 20
+
+
+class FilterSource(SqlMasks, SqlEngine, Protocol):
+    """The SQL that filters need: parsed and evaluated."""
+
+
+class _Answers:
+    """What was accepted of one view, by filter."""
+
+    def __init__(self, view: View) -> None:
+        self.view = weakref.ref(view)  # a view keeps files mapped: it must be free to go
+        self.every = [Accept(part.alive, part.alive_count) for part in view.parts]
+        self.by_filter: BytesCache[list[Accept]] = BytesCache(ANSWERS_BYTES_MAX)
+
+
 class Filters:
     """Evaluates filters over views; keeps the bitmaps. Thread-safe; one per collection."""
 
-    def __init__(self, sql: SqlMasks | None) -> None:
+    def __init__(self, sql: FilterSource | None) -> None:
         self.cache = BitmapCache()
         self.facet_values: FacetCache = FacetCache()
         self._sql = sql
+        self._parsed = ParsedFilters(sql)
+        self._answers: _Answers | None = None
 
-    def accept(self, view: View, where: Filter | None) -> list[Accept]:
+    def parse(self, where: Any, schema: pa.Schema) -> Filter | None:
+        """The filter that `where` spells; None for None."""
+        return None if where is None else self._parsed.parse(where, schema)
+
+    def accept(self, view: View, where: Filter | None) -> Sequence[Accept]:
         """For each part of the view, the rows that are alive and match."""
+        answers = self._answers
+        if answers is None or answers.view() is not view:
+            answers = self._answers = _Answers(view)
         if where is None or where.matches_all:
-            return [Accept(part.alive, part.alive_count) for part in view.parts]
-        return [self._accept(part, where, view.schema) for part in view.parts]
+            return answers.every
+        found = answers.by_filter.get(None, where.key)
+        if found is None:
+            found = [self._accept(part, where, view.schema) for part in view.parts]
+            size = sum(0 if accept.bits is None else accept.bits.nbytes for accept in found)
+            answers.by_filter.put_sized(None, where.key, found, size)
+        return found
 
     def _accept(self, part: Part, where: Filter, schema: pa.Schema) -> Accept:
         verdict = prune(where, part.zone)

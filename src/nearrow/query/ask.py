@@ -12,8 +12,8 @@ import numpy as np
 from nearrow.errors import InvalidArgumentError
 from nearrow.hits import Hits
 from nearrow.query.cursor import Cursor
-from nearrow.query.executor import Source, execute, execute_batch
-from nearrow.query.filter import Filter, SqlEngine, parse_filter
+from nearrow.query.executor import Source, execute, execute_batch, nearest_hits
+from nearrow.query.filter import Filter
 from nearrow.query.fusion import parse_fusion
 from nearrow.query.negatives import Negatives
 from nearrow.query.query import Vector, VectorQuery, query_vectors
@@ -37,16 +37,13 @@ class Extras:
     diversity: float | None = None
     explain: bool = False
 
-    @property
-    def plain(self) -> bool:
-        """Nothing besides the nearest rows."""
-        asked = (self.text, self.negatives, self.facets, self.group_by, self.after, self.rerank, self.diversity)
-        return not self.explain and all(option is None for option in asked)
+
+PLAIN = Extras()
+"""Nothing besides the nearest rows."""
 
 
 def ask(
     source: Source,
-    sql: SqlEngine,
     dimension: int,
     vector: Any,
     query: VectorQuery,
@@ -57,18 +54,20 @@ def ask(
 ) -> Any:
     """Hits for one query; a list of Hits for a batch (a 2-D vector), computed in parallel."""
     if vector is None:
-        return execute(source, _request(source, sql, dimension, None, query, where, columns, extras))
+        return execute(source, _request(source, dimension, None, query, where, columns, extras))
     queries = query_vectors(vector, dimension, source.metric)
     if queries.ndim == 1:
-        if extras.plain:
-            return execute_batch(source, queries[None, :], query, _filter(source, sql, where), columns, 1)[0]
-        return execute(source, _request(source, sql, dimension, queries, query, where, columns, extras))
-    filters = _filter_of_each(source, sql, where, len(queries))
-    if extras.plain and len(set(filters)) <= 1:
-        return execute_batch(source, queries, query, filters[0] if filters else None, columns, threads)
+        if extras is PLAIN:
+            return nearest_hits(source, queries, query, _filter(source, where), columns)
+        return execute(source, _request(source, dimension, queries, query, where, columns, extras))
+    if len(queries) == 0:
+        return []
+    filters = _filter_of_each(source, where, len(queries))
+    if extras is PLAIN:
+        return _plain_batch(source, queries, query, filters, columns, threads)
 
     def one(index: int) -> Hits:
-        return execute(source, _request(source, sql, dimension, queries[index], query, filters[index], columns, extras))
+        return execute(source, _request(source, dimension, queries[index], query, filters[index], columns, extras))
 
     if threads == 1 or len(queries) == 1:
         return [one(index) for index in range(len(queries))]
@@ -76,9 +75,29 @@ def ask(
         return list(pool.map(one, range(len(queries))))
 
 
+def _plain_batch(
+    source: Source,
+    queries: Vector,
+    query: VectorQuery,
+    filters: Sequence[Filter | None],
+    columns: Sequence[str] | None,
+    threads: int,
+) -> list[Hits]:
+    """Queries with the same filter are searched together, for the kernel to share among its threads."""
+    groups: dict[Any, list[int]] = {}
+    for index, where in enumerate(filters):
+        groups.setdefault(None if where is None else where.key, []).append(index)
+    if len(groups) == 1:
+        return execute_batch(source, queries, query, filters[0], columns, threads)
+    found: dict[int, Hits] = {}
+    for members in groups.values():
+        hits = execute_batch(source, queries[members], query, filters[members[0]], columns, threads)
+        found.update(zip(members, hits, strict=True))
+    return [found[index] for index in range(len(queries))]
+
+
 def _request(
     source: Source,
-    sql: SqlEngine,
     dimension: int,
     vector: Vector | None,
     query: VectorQuery,
@@ -95,7 +114,7 @@ def _request(
         vector,
         extras.text,
         extras.strict,
-        _filter(source, sql, where),
+        _filter(source, where),
         negatives,
         parse_fusion(extras.fusion),
         columns,
@@ -109,16 +128,16 @@ def _request(
     )
 
 
-def _filter(source: Source, sql: SqlEngine, where: Any) -> Filter | None:
+def _filter(source: Source, where: Any) -> Filter | None:
     if where is None or isinstance(where, Filter):
         return where
-    return parse_filter(where, source.newest().schema, sql)
+    return source.filters.parse(where, source.newest().schema)
 
 
-def _filter_of_each(source: Source, sql: SqlEngine, where: Any, queries: int) -> list[Filter | None]:
+def _filter_of_each(source: Source, where: Any, queries: int) -> list[Filter | None]:
     """One filter for all queries, or a list with one for each."""
     if not isinstance(where, (list, tuple)):
-        return [_filter(source, sql, where)] * queries
+        return [_filter(source, where)] * queries
     if len(where) != queries:
         raise InvalidArgumentError(f"where has {len(where)} filters for {queries} queries; give one for each, or one")
-    return [_filter(source, sql, each) for each in where]
+    return [_filter(source, each) for each in where]

@@ -38,13 +38,13 @@ class Cursor:
             raise InvalidArgumentError(f"after= takes the cursor of an earlier answer (hits.cursor): {error}") from None
 
     @classmethod
-    def behind(cls, ranked: Ranked, view: View, before: Cursor | None) -> Cursor | None:
-        """The cursor of an answer; None if it has no rows."""
+    def behind(cls, ranked: Ranked, view: View, before: Cursor | None) -> str | None:
+        """The cursor of an answer as text; None if it has no rows."""
         if len(ranked) == 0:
             return None
         last = ranked.pick(slice(len(ranked) - 1, None))
         seen = len(ranked) + (before.seen if before is not None else 0)
-        return cls(float(last.key[0]), int(last.row_numbers(view)[0]), seen)
+        return str(cls(float(last.key[0]), int(last.row_numbers(view)[0]), seen))
 
     def rest(self, ranked: Ranked, view: View) -> Ranked:
         """Those rows of `ranked` that lie behind this cursor."""

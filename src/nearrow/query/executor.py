@@ -16,20 +16,19 @@ from nearrow.hits import Hits
 from nearrow.index.text import TextView
 from nearrow.query.accept import Accept, Filters
 from nearrow.query.cursor import Cursor
-from nearrow.query.explanation import Explanation
 from nearrow.query.facet_counts import facet_counts
 from nearrow.query.filter import Filter
 from nearrow.query.hybrid import hybrid_ranked
 from nearrow.query.narrow import narrowed
-from nearrow.query.nearest import Found, search
-from nearrow.query.planner import make_plan
+from nearrow.query.nearest import Found, search, search_one
+from nearrow.query.probe import explain
 from nearrow.query.query import Vector, VectorQuery
 from nearrow.query.ranked import Ranked
 from nearrow.query.request import Request
 from nearrow.query.text_search import TextSearch
-from nearrow.query.vector_search import away_ranked, nearest_ranked
+from nearrow.query.vector_search import away_ranked, nearest_ranked, ranked_of
 from nearrow.schema import nearest_name
-from nearrow.segment.view import View
+from nearrow.segment.view import Part, View
 
 
 class Texts(Protocol):
@@ -58,7 +57,8 @@ def execute(source: Source, request: Request) -> Hits:
     """Answer one request."""
     began = time.perf_counter()
     view, text = (source.newest(), ()) if request.text is None else source.text_views()
-    columns = chosen_columns(view.schema, request.columns)
+    if request.columns is not None:
+        chosen_columns(view.schema, request.columns)
     accept = source.filters.accept(view, request.where)
     filtered = time.perf_counter()
     words = None if request.text is None else TextSearch(view, text, accept, request.text, request.strict)
@@ -67,7 +67,7 @@ def execute(source: Source, request: Request) -> Hits:
         return _ranked(source, request, view, words, accept, limit)
 
     def show(ranked: Ranked) -> Hits:
-        return _hits(view, ranked, columns, words)
+        return _hits(view, ranked, request, words)
 
     if request.group_by is not None:
         chosen_columns(view.schema, [request.group_by])
@@ -77,14 +77,23 @@ def execute(source: Source, request: Request) -> Hits:
         ranked = fetch(view.count if request.query.k is None else request.query.k)
     found = time.perf_counter()
     hits = show(ranked)
-    cursor = Cursor.behind(ranked, view, request.after)
-    hits.cursor = None if cursor is None else str(cursor)
     if request.facets is not None:
         hits.facets = facet_counts(request.facets, view, accept, words, source.filters)
     if request.explain:
         seconds = {"filter": filtered - began, "search": found - filtered, "facets": time.perf_counter() - found}
-        hits.explanation = Explanation(make_plan(request, view.parts, accept), seconds, len(ranked))
+        hits.explanation = explain(request, view, source.metric, accept, seconds, hits)
     return hits
+
+
+def nearest_hits(
+    source: Source, vector: Vector, query: VectorQuery, where: Filter | None, columns: Sequence[str] | None
+) -> Hits:
+    """The plainest search: the nearest rows to one vector."""
+    view = source.newest()
+    if columns is not None:
+        columns = chosen_columns(view.schema, columns)
+    found = search_one(view, source.metric, vector, query, source.filters.accept(view, where))
+    return vector_hits(view, source.metric, found, columns)
 
 
 def execute_batch(
@@ -97,10 +106,11 @@ def execute_batch(
 ) -> list[Hits]:
     """Plain vector searches, many at once: Hits for each row of `queries` [b, d]."""
     view = source.newest()
-    chosen = chosen_columns(view.schema, columns)
+    if columns is not None:
+        columns = chosen_columns(view.schema, columns)
     accept = source.filters.accept(view, where)
     return [
-        vector_hits(view, source.metric, one, chosen)
+        vector_hits(view, source.metric, one, columns)
         for one in search(view, source.metric, queries, query, accept, threads=threads)
     ]
 
@@ -124,13 +134,14 @@ def _ranked(
     return nearest_ranked(view, source.metric, vector, query, accept, limit)
 
 
-def _hits(view: View, ranked: Ranked, columns: Sequence[str], words: TextSearch | None) -> Hits:
+def _hits(view: View, ranked: Ranked, request: Request, words: TextSearch | None) -> Hits:
     hits = Hits(
         lambda: ids_of(view, ranked.owner, ranked.position),
         ranked.distance,
         ranked.score,
-        lambda: view.take(ranked.owner, ranked.position, columns),
+        lambda: view.take(ranked.owner, ranked.position, chosen_columns(view.schema, request.columns)),
         parts=ranked.parts,
+        cursor=None if request.reorders else lambda: Cursor.behind(ranked, view, request.after),
     )
     if words is not None and words.texts:
         text = words.texts[0]
@@ -138,25 +149,39 @@ def _hits(view: View, ranked: Ranked, columns: Sequence[str], words: TextSearch 
     return hits
 
 
-def vector_hits(view: View, metric: str, found: Found, columns: Sequence[str]) -> Hits:
-    """Hits that read their ids and columns from the view when asked."""
+def vector_hits(view: View, metric: str, found: Found, columns: Sequence[str] | None) -> Hits:
+    """Hits that read their ids, scores and columns from the view when asked."""
+    distance = found.distance
     return Hits(
         lambda: ids_of(view, found.owner, found.position),
-        found.distance,
-        scores_of(metric, found.distance),
-        lambda: view.take(found.owner, found.position, columns),
+        distance,
+        lambda: scores_of(metric, distance),
+        lambda: view.take(found.owner, found.position, chosen_columns(view.schema, columns)),
+        cursor=lambda: Cursor.behind(ranked_of(metric, found), view, None),
     )
 
 
 def ids_of(view: View, owner: npt.NDArray[np.int32], position: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-    """The ids of the rows found."""
-    if len(view.parts) == 1:
-        return view.parts[0].ids_at(position)
-    integers = pa.types.is_int64(view.schema.field("id").type)
-    ids: npt.NDArray[Any] = np.empty(len(owner), np.int64 if integers else object)
-    for index in np.unique(owner):
-        here = owner == index
-        ids[here] = view.parts[int(index)].ids_at(position[here])
+    """The ids of the rows found: an object array of str, or an int64 array."""
+    parts = view.parts
+    if len(parts) == 1:
+        return _ids_at(parts[0], position)
+    if len(owner) == 0:
+        return np.empty(0, np.int64 if pa.types.is_int64(view.schema.field("id").type) else object)
+    first = int(owner[0])
+    if (owner == first).all():
+        return _ids_at(parts[first], position)
+    known = {int(index): _ids_at(parts[int(index)], position[owner == index]) for index in np.unique(owner)}
+    ids: npt.NDArray[Any] = np.empty(len(owner), known[first].dtype)
+    for index, found in known.items():
+        ids[owner == index] = found
+    return ids
+
+
+def _ids_at(part: Part, position: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    ids = part.ids_at(position)
+    if ids.dtype == object and len(ids) and isinstance(ids[0], int):
+        return ids.astype(np.int64)
     return ids
 
 
@@ -175,6 +200,8 @@ def chosen_columns(schema: pa.Schema, columns: Sequence[str] | None) -> list[str
         return [name for name in schema.names if name != "vector"]
     wanted = [columns] if isinstance(columns, str) else list(columns)
     for name in wanted:
+        if not isinstance(name, str):
+            raise InvalidArgumentError(f"columns are named by strings, not {name!r:.60}")
         if schema.get_field_index(name) < 0:
             raise NotFoundError(f"no column {name!r}{nearest_name(str(name), schema.names)}")
     return wanted

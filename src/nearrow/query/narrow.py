@@ -24,8 +24,7 @@ RERANK_DEPTH = 4
 def narrowed(view: View, request: Request, fetch: Fetch, hits_of: Callable[[Ranked], Any]) -> Ranked:
     """The k rows that the request asks for. `fetch(n)` gives the best n; `hits_of` shows them to a re-ranker."""
     k = request.query.k
-    reorders = request.rerank is not None or request.diversity is not None
-    wanted = None if k is None else k * RERANK_DEPTH if reorders else k
+    wanted = None if k is None else k * RERANK_DEPTH if request.reorders else k
     found = _enough(view, request, fetch, wanted)
     if request.rerank is not None and len(found):
         order, scores = by_scores(request.rerank(request, hits_of(found)), len(found))
@@ -48,9 +47,11 @@ def _enough(view: View, request: Request, fetch: Fetch, wanted: int | None) -> R
     while True:
         found = fetch(min(depth, max(view.count, 1)))
         exhausted = found.exhausted or depth >= view.count
-        chosen = found if after is None else after.rest(found, view)
-        if request.group_by is not None:
+        chosen = found
+        if request.group_by is not None:  # before the page is cut out: groups are counted over all pages
             chosen = _grouped(view, chosen, request.group_by, request.group_size)
+        if after is not None:
+            chosen = after.rest(chosen, view)
         if exhausted or wanted is None or len(chosen) >= wanted:
             return chosen if wanted is None else chosen.pick(slice(0, wanted))
         depth *= WIDEN

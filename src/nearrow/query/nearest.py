@@ -19,9 +19,9 @@ from nearrow.segment.rows import Positions
 from nearrow.segment.view import Part, View
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Found:
-    """Rows found for one query, nearest first: part, position in it, distance. Arrays of one length."""
+    """Rows found for one query, nearest first: part, position in it, distance. Arrays of one length, never changed."""
 
     owner: npt.NDArray[np.int32]
     position: Positions
@@ -43,8 +43,10 @@ def search(
     view: View, metric: str, queries: Vector, query: VectorQuery, accept: Sequence[Accept], *, threads: int = 1
 ) -> list[Found]:
     """The answer for each row of `queries` [b, d]."""
+    if len(queries) == 1:
+        return [search_one(view, metric, queries[0], query, accept)]
     per_part = [
-        _search_part(part, metric, queries, query, allowed, threads)
+        search_part(part, metric, queries, query, allowed, threads)
         for part, allowed in zip(view.parts, accept, strict=True)
     ]
     if len(per_part) == 1:
@@ -52,14 +54,33 @@ def search(
     return [_merge(view, [answers[index] for answers in per_part], query.k) for index in range(len(queries))]
 
 
-def _search_part(
+def search_one(view: View, metric: str, vector: Vector, query: VectorQuery, accept: Sequence[Accept]) -> Found:
+    """The answer for one vector [d], with as little as possible around the search itself."""
+    parts = view.parts
+    if len(parts) == 1:
+        return _first_of_part(parts[0], metric, vector, query, accept[0])
+    answers = [_first_of_part(part, metric, vector, query, one) for part, one in zip(parts, accept, strict=True)]
+    return _merge(view, answers, query.k)
+
+
+def _first_of_part(part: Part, metric: str, vector: Vector, query: VectorQuery, allowed: Accept) -> Found:
+    graph = part.graph
+    if graph is None or allowed.bits is not None or query.exact or query.k is None or query.within is not None:
+        return search_part(part, metric, vector[None, :], query, allowed, 1)[0].first(query.k)
+    k = query.k if query.k < allowed.count else allowed.count
+    positions, distances = graph.search_one(vector, k, query.ef_search, query.target_recall)
+    return Found(_owner_zero(len(positions)), positions, distances)
+
+
+def search_part(
     part: Part, metric: str, queries: Vector, query: VectorQuery, allowed: Accept, threads: int
 ) -> list[Found]:
+    """The nearest rows of one part for each row of `queries`: min(k, accepted), or all within the distance."""
     if query.within is not None:
-        return [_range(part, metric, vector, query.within, allowed) for vector in queries]
+        return _within(part, metric, queries, query, query.within, allowed, threads)
     k = min(query.k or 1, allowed.count)
     if k == 0:
-        return [_NOTHING] * len(queries)
+        return [NOTHING_FOUND] * len(queries)
     if part.graph is None or query.exact:
         positions, distances, counts = flat_search(
             part.vectors, metric, queries, k, accept=allowed.bits, threads=threads
@@ -74,20 +95,42 @@ def _search_part(
             accept_count=allowed.count,
             threads=threads,
         )
-    owner = np.zeros(k, np.int32)
+    if len(queries) == 1:  # every search gives min(k, accepted)
+        return [Found(_owner_zero(k), positions[0], distances[0])]
+    owner = _owner_zero(k)
     return [Found(owner[:n], positions[i, :n], distances[i, :n]) for i, n in enumerate(counts.tolist())]
 
 
-def _range(part: Part, metric: str, vector: Vector, within: float, allowed: Accept) -> Found:
+def _within(
+    part: Part, metric: str, queries: Vector, query: VectorQuery, within: float, allowed: Accept, threads: int
+) -> list[Found]:
+    """A walk to the nearest k is enough when all of them lie within the distance; else every row is measured."""
     if allowed.count == 0:
-        return _NOTHING
+        return [NOTHING_FOUND] * len(queries)
+    answers: list[Found | None] = [None] * len(queries)
+    if query.k is not None and part.graph is not None and not query.exact:
+        nearest = search_part(part, metric, queries, query.unbounded, allowed, threads)
+        answers = [found if found.distance[-1] <= within else None for found in nearest]
+    return [
+        _range(part, metric, vector, within, allowed) if found is None else found
+        for vector, found in zip(queries, answers, strict=True)
+    ]
+
+
+def _range(part: Part, metric: str, vector: Vector, within: float, allowed: Accept) -> Found:
     positions, distances = flat_range(part.vectors, metric, vector, within, accept=allowed.bits)
-    return Found(np.zeros(len(positions), np.int32), positions, distances)
+    return Found(_owner_zero(len(positions)), positions, distances)
+
+
+def _owner_zero(count: int) -> npt.NDArray[np.int32]:
+    return _ZEROS[:count] if count <= len(_ZEROS) else np.zeros(count, np.int32)
 
 
 def _merge(view: View, answers: Sequence[Found], k: int | None) -> Found:
     if not answers:
-        return _NOTHING
+        return NOTHING_FOUND
+    if sum(len(found) > 0 for found in answers) <= 1:
+        return _only(answers, k)
     owner = np.concatenate([np.full(len(found), index, np.int32) for index, found in enumerate(answers)])
     position = np.concatenate([found.position for found in answers])
     distance = np.concatenate([found.distance for found in answers])
@@ -98,4 +141,15 @@ def _merge(view: View, answers: Sequence[Found], k: int | None) -> Found:
     return Found(owner, position, distance).pick(order if k is None else order[:k])
 
 
-_NOTHING = Found(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32))
+def _only(answers: Sequence[Found], k: int | None) -> Found:
+    """The answers when only one part has any: nothing to be merged."""
+    for index, found in enumerate(answers):
+        if len(found):
+            first = found.first(k)
+            return Found(np.full(len(first), index, np.int32), first.position, first.distance)
+    return NOTHING_FOUND
+
+
+_ZEROS = np.zeros(1024, np.int32)
+_ZEROS.flags.writeable = False
+NOTHING_FOUND = Found(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32))

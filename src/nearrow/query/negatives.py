@@ -7,7 +7,7 @@ neighbour search, with another query vector, so nothing has to be over-fetched a
     dot                     -q·x + w n̄·x                     = -(q - w n̄)·x
     l2                      |q - x|² - w mean |n_j - x|²      = (1 - w) |x - (q - w n̄) / (1 - w)|² + const
 
-where n̄ is the mean of the negatives (of their unit vectors under cosine). Where there is no such vector (l2 with w ≥ 1,
+where n̄ is the mean of the negatives (of their unit vectors under cosine). Where there is no such vector (l2 with w near 1 or above,
 or q = w n̄ under cosine) every accepted row is ranked exactly.
 """
 
@@ -22,6 +22,9 @@ from nearrow.errors import InvalidArgumentError
 from nearrow.index.hnsw import Vectors, exact_distances
 from nearrow.query.query import Vector
 from nearrow.segment.rows import Positions
+
+L2_WEIGHT_MAX = 0.8
+"""Beyond it the moved query lies so far outside that float32 distances to it hardly tell the rows apart."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,13 @@ class Negatives:
             negative = negative / np.linalg.norm(negative, axis=1, keepdims=True)
         moved = positive - self.weight * negative.mean(axis=0)
         if metric == "l2":
-            if self.weight >= 1:
+            if self.weight > L2_WEIGHT_MAX:
                 return None
             moved = moved / (1 - self.weight)
         elif metric == "cosine" and float(np.linalg.norm(moved)) < 1e-6:
             return None
-        return moved.astype(np.float32)
+        found: Vector = moved.astype(np.float32)
+        return found
 
     def distances(
         self, vectors: Vectors, metric: str, query: Vector, positions: Positions

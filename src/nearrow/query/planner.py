@@ -5,39 +5,75 @@ A pure function of the request and of numbers about the parts; `explain` prints 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nearrow.query.accept import Accept
+from nearrow.query.estimate import estimated_share
 from nearrow.query.request import Request
 from nearrow.segment.view import Part
 
-SKIP, SCAN, GRAPH, RANGE = "skip", "scan", "graph", "range"
+SKIP, WORDS, EXACT, RANGE = "skip", "words", "exact scan", "range"
+CODES, MASKED, TWO_HOPS, WALK = "code scan", "masked walk", "two-hop walk", "walk"
+MEANING = {
+    SKIP: "skipped, no row passes",
+    WORDS: "the text index finds the rows",
+    EXACT: "exact scan of the vectors that pass",
+    RANGE: "exact scan for all within the distance",
+    CODES: "scan of the codes that pass, the best ones measured exactly",
+    MASKED: "walk through everything, keeping what passes",
+    TWO_HOPS: "walk over the rows that pass, through failing neighbours to theirs",
+    WALK: "graph walk",
+}
+
+
+@dataclass(frozen=True)
+class Crossovers:
+    """Where one way of searching a graph under a filter becomes cheaper than the next.
+
+    scan_rows: up to so many accepted rows are scanned (or 60 times the beam, if that is more). masked_share: from this
+    share of accepted rows everything is walked. The kernel decides by the same numbers (docs/decisions/034, 050).
+    """
+
+    scan_rows: int = 14_000
+    scan_beams: int = 60
+    masked_share: float = 0.15
+
+
+CROSSOVERS = Crossovers()
 
 
 @dataclass(frozen=True)
 class PartPlan:
-    """How one part is searched. strategy: skip (no row is accepted), scan (exact), graph (walk), range (exact)."""
+    """How one part is searched, and what its filter lets through.
+
+    measured: what a search of this part counted: hops, code_distances, exact_distances, and its seconds.
+    """
 
     part: str
     rows: int
     accepted: int
     strategy: str
-    pruned: bool
+    pruned: bool = False
+    estimated_selectivity: float = 1.0
+    beam: int | None = None
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def selectivity(self) -> float:
         return self.accepted / self.rows if self.rows else 0.0
 
     def __str__(self) -> str:
-        how = {
-            SKIP: "skipped: no row passes",
-            SCAN: "exact scan of the rows that pass",
-            GRAPH: "graph walk",
-            RANGE: "exact scan for all within the distance",
-        }[self.strategy]
-        by_zone = ", decided by its zone map" if self.pruned else ""
-        return f"{self.part}: {how}; {self.accepted:,} of {self.rows:,} rows pass ({self.selectivity:.2%}{by_zone})"
+        by_zone = ", decided by its zone map" if self.pruned else f", estimated {self.estimated_selectivity:.2%}"
+        beam = f", beam {self.beam}" if self.beam is not None else ""
+        counted = "".join(
+            f", {value * 1e6:,.0f} µs" if name == "seconds" else f", {value:,.0f} {name.replace('_', ' ')}"
+            for name, value in self.measured.items()
+        )
+        return (
+            f"{self.part}: {self.strategy} ({MEANING[self.strategy]}){beam}; "
+            f"{self.accepted:,} of {self.rows:,} rows pass ({self.selectivity:.2%}{by_zone}){counted}"
+        )
 
 
 @dataclass(frozen=True)
@@ -53,35 +89,66 @@ class Plan:
     def accepted(self) -> int:
         return sum(part.accepted for part in self.parts)
 
+    @property
+    def skipped(self) -> int:
+        return sum(part.strategy == SKIP for part in self.parts)
+
     def __str__(self) -> str:
         lines = [f"{self.kind} search" + (f", fused by {self.fusion}" if self.fusion else "")]
         if self.where is not None:
             lines.append(f"filter: {self.where}")
+        if self.skipped:
+            lines.append(f"{self.skipped} of {len(self.parts)} parts skipped")
         return "\n".join(lines + [f"  {part}" for part in self.parts])
 
 
-def make_plan(request: Request, parts: Sequence[Part], accept: Sequence[Accept]) -> Plan:
+def make_plan(request: Request, metric: str, parts: Sequence[Part], accept: Sequence[Accept]) -> Plan:
     """Decide for each part."""
     return Plan(
         request.kind,
         None if request.where is None else str(request.where),
         repr(request.fusion) if request.kind == "hybrid" else None,
-        tuple(
-            PartPlan(
-                ":".join(str(piece) for piece in part.key) if isinstance(part.key, tuple) else str(part.key),
-                part.rows,
-                allowed.count,
-                strategy_of(request, part, allowed),
-                allowed.pruned,
-            )
-            for part, allowed in zip(parts, accept, strict=True)
-        ),
+        tuple(_part_plan(request, metric, part, allowed) for part, allowed in zip(parts, accept, strict=True)),
     )
 
 
-def strategy_of(request: Request, part: Part, allowed: Accept) -> str:
+def _part_plan(request: Request, metric: str, part: Part, allowed: Accept) -> PartPlan:
+    beam = beam_of(request, metric, part, allowed)
+    return PartPlan(
+        ":".join(str(piece) for piece in part.key) if isinstance(part.key, tuple) else str(part.key),
+        part.rows,
+        allowed.count,
+        strategy_of(request, part.rows, allowed, beam),
+        allowed.pruned,
+        estimated_share(request.where, part.zone, part.rows),
+        beam,
+    )
+
+
+def beam_of(request: Request, metric: str, part: Part, allowed: Accept) -> int | None:
+    """The beam with which the part's graph is walked; None if it is not."""
+    query = request.query
+    if part.graph is None or query.exact or query.k is None or request.walked_vector(metric) is None:
+        return None
+    k = min(query.k, max(allowed.count, 1))
+    return max(k, query.ef_search or part.graph.beam_for(query.target_recall, k))
+
+
+def strategy_of(
+    request: Request, rows: int, allowed: Accept, beam: int | None, crossovers: Crossovers = CROSSOVERS
+) -> str:
+    """How a part of so many rows is searched."""
     if allowed.count == 0:
         return SKIP
-    if request.query.within is not None:
-        return RANGE
-    return SCAN if part.graph is None or request.query.exact else GRAPH
+    if request.vector is None:
+        return WORDS
+    if beam is None:
+        return RANGE if request.query.within is not None and request.query.k is None else EXACT
+    k = min(request.query.k or 1, allowed.count)
+    if k * 4 >= rows or allowed.count <= 2 * k:
+        return EXACT
+    if allowed.bits is None:
+        return WALK
+    if allowed.count <= max(crossovers.scan_rows, crossovers.scan_beams * beam):
+        return CODES
+    return MASKED if allowed.count / rows >= crossovers.masked_share else TWO_HOPS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,11 @@ class VectorQuery:
     exact: bool = False
     within: float | None = None
 
+    @cached_property
+    def unbounded(self) -> VectorQuery:
+        """The same without a largest distance."""
+        return VectorQuery(self.k, self.ef_search, self.target_recall, self.exact)
+
     def __post_init__(self) -> None:
         if self.k is None and self.within is None:
             raise InvalidArgumentError("k=None (all rows) needs within=…, the largest distance; or give a k")
@@ -36,12 +42,27 @@ class VectorQuery:
             check_positive("k", self.k)
         if self.ef_search is not None:
             check_positive("ef_search", self.ef_search)
-        if not isinstance(self.target_recall, (int, float)) or not 0 < self.target_recall <= 1:
+        if not _is_number(self.target_recall) or not 0 < self.target_recall <= 1:
             raise InvalidArgumentError(f"target_recall must be in (0, 1], not {self.target_recall!r}")
-        if self.within is not None and (
-            isinstance(self.within, bool) or not isinstance(self.within, (int, float)) or math.isnan(self.within)
-        ):
+        if self.within is not None and (not _is_number(self.within) or math.isnan(self.within)):
             raise InvalidArgumentError(f"within must be a distance, not {self.within!r}")
+
+
+_remembered = lru_cache(maxsize=256, typed=True)(VectorQuery)
+
+
+def vector_query(
+    k: int | None, ef_search: int | None, target_recall: float, exact: bool, within: float | None
+) -> VectorQuery:
+    """A VectorQuery; the same object for the same arguments, for most searches ask like the one before."""
+    try:
+        return _remembered(k, ef_search, target_recall, exact, within)
+    except TypeError:  # an argument that cannot be hashed is a mistake: the checks name it
+        return VectorQuery(k, ef_search, target_recall, exact, within)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def check_positive(name: str, value: object) -> None:
@@ -56,10 +77,11 @@ def query_vectors(vector: Any, dimension: int, metric: str, name: str = "vector"
     cosine, or anything that is no array of numbers.
     """
     try:
-        array = np.asarray(vector)
-        if array.dtype.kind not in "fiu":
-            raise TypeError(f"its elements are {array.dtype}")
-        found = np.ascontiguousarray(array, np.float32)
+        found = np.asarray(vector)
+        if found.dtype != np.float32 or not found.flags.c_contiguous:
+            if found.dtype.kind not in "fiu":
+                raise TypeError(f"its elements are {found.dtype}")
+            found = np.ascontiguousarray(found, np.float32)
     except (TypeError, ValueError) as error:
         raise InvalidArgumentError(f"{name} must be an array of numbers, 1-D or 2-D: {error}") from None
     if found.ndim not in (1, 2):

@@ -70,4 +70,5 @@ def _recall(truth: Found, answer: Found, owner: int, position: int, k: int) -> f
 
 
 def _others(found: Found, owner: int, position: int) -> np.ndarray:
-    return found.distance[(found.owner != owner) | (found.position != position)]
+    others: np.ndarray = found.distance[(found.owner != owner) | (found.position != position)]
+    return others

@@ -48,6 +48,20 @@ class Request:
         if self.diversity is not None and not (isinstance(self.diversity, (int, float)) and 0 <= self.diversity <= 1):
             raise InvalidArgumentError(f"diversity must be from 0 to 1, not {self.diversity!r}")
 
+        if self.after is not None and self.reorders:
+            raise InvalidArgumentError("after= needs one order for all pages: leave out rerank= and diversity=")
+
+    @property
+    def reorders(self) -> bool:
+        """Whether rows come back in another order than they were found in."""
+        return self.rerank is not None or self.diversity is not None
+
+    def walked_vector(self, metric: str) -> Vector | None:
+        """The vector whose nearest rows are looked for; None if there is none, or every row is ranked."""
+        if self.vector is None or self.negatives is None:
+            return self.vector
+        return self.negatives.moved_query(self.vector, metric)
+
     @property
     def kind(self) -> str:
         if self.text is None:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from nearrow.query.accept import Accept, matching_positions
-from nearrow.query.nearest import Found, search
+from nearrow.query.nearest import Found, search_one
 from nearrow.query.negatives import Negatives
 from nearrow.query.query import Vector, VectorQuery
 from nearrow.query.ranked import NOTHING, Ranked
@@ -20,8 +21,10 @@ def nearest_ranked(
     view: View, metric: str, vector: Vector, query: VectorQuery, accept: Sequence[Accept], limit: int
 ) -> Ranked:
     """The nearest `limit` rows."""
-    found = search(view, metric, vector[None, :], replace(query, k=limit), accept)[0]
-    return _ranked(metric, found, found.distance, len(found) < limit)
+    if query.k is not None:
+        found = search_one(view, metric, vector, replace(query, k=limit), accept)
+        return ranked_of(metric, found, exhausted=len(found) < limit)
+    return ranked_of(metric, search_one(view, metric, vector, query, accept), exhausted=True)
 
 
 def away_ranked(
@@ -38,7 +41,7 @@ def away_ranked(
     if moved is None or query.within is not None:
         found = _everything(view, accept)
     else:
-        found = search(view, metric, moved[None, :], replace(query, k=limit), accept)[0]
+        found = search_one(view, metric, moved, replace(query, k=limit), accept)
     if len(found) == 0:
         return NOTHING
     to_query = np.empty(len(found), np.float32)
@@ -52,11 +55,16 @@ def away_ranked(
     if query.within is not None:
         order = order[key[order] <= query.within]
     parts = {"query_distance": to_query, "negative_distance": to_negatives}
-    whole = replace(_ranked(metric, found, key.astype(np.float32), len(found) < limit), key=key, parts=parts)
+    whole = ranked_of(metric, found, key.astype(np.float32), exhausted=len(found) < limit)
+    whole = replace(whole, key=key, parts=parts)
     return whole.pick(order[:limit])
 
 
-def _ranked(metric: str, found: Found, distance: np.ndarray, exhausted: bool) -> Ranked:
+def ranked_of(
+    metric: str, found: Found, distance: npt.NDArray[np.float32] | None = None, *, exhausted: bool = False
+) -> Ranked:
+    """Rows found as a ranking, by their distance or by another one."""
+    distance = found.distance if distance is None else distance
     score = similarity(distance, metric).astype(np.float32)
     return Ranked(found.owner, found.position, distance, score, distance.astype(np.float64), {}, exhausted)
 

@@ -52,7 +52,7 @@ def parse_sql(text: str, schema: pa.Schema, engine: SqlEngine) -> Node:
         return _Translator(schema).node(syntax, positive=True)
     except (Untranslatable, FilterError):
         fields = [schema.field(name) for name in columns] or [schema.field(0)]
-        node = SqlFilter(text, tuple(field.name for field in fields), schema)
+        node = SqlFilter(text, tuple(field.name for field in fields), pa.schema(fields))
         # One row of nulls binds names and types and evaluates the constants, so that mistakes are named now.
         engine.mask(text, pa.table([pa.nulls(1, field.type) for field in fields], schema=pa.schema(fields)))
         return node

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field as attribute
+from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -122,7 +123,7 @@ class SqlFilter(Node):
 
     text: str
     columns: tuple[str, ...]
-    schema: pa.Schema = attribute(compare=False, repr=False)
+    schema: pa.Schema = attribute(repr=False)  # a column may become wider, and the expression mean something else
 
 
 @dataclass(frozen=True)
@@ -132,20 +133,36 @@ class ArrowFilter(Node):
     digest: str
     text: str
     expression: pc.Expression = attribute(compare=False, repr=False)
-    schema: pa.Schema = attribute(compare=False, repr=False)
+    schema: pa.Schema = attribute(repr=False)
+
+
+class FilterKey:
+    """A tree as a key whose hash is computed once. Equal keys have equal trees."""
+
+    __slots__ = ("_hash", "root")
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self._hash = hash(root)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FilterKey) and self._hash == other._hash and self.root == other.root
 
 
 @dataclass(frozen=True)
 class Filter:
-    """A validated filter. `root` is hashable: with a part's key it identifies a bitmap."""
+    """A validated filter. `key` with a part's key identifies a bitmap."""
 
     root: Node
 
-    @property
-    def key(self) -> Node:
-        return self.root
+    @cached_property
+    def key(self) -> FilterKey:
+        return FilterKey(self.root)
 
-    @property
+    @cached_property
     def matches_all(self) -> bool:
         return self.root == And(())
 
