@@ -100,11 +100,12 @@ def _known_keys(what: str, given: Mapping[str, Any], known: Iterable[str]) -> No
 class TextSettings:
     """How one text field is cut into terms.
 
-    stemmer: a language of STEMMERS, or None; stop_words: such a language, a tuple of words, or None.
+    stemmer: a language of STEMMERS ("runs" finds "running"), or None to take words as they are written.
+    stop_words: such a language, a tuple of words, or None.
     """
 
     tokenizer: str = "simple"
-    stemmer: str | None = None
+    stemmer: str | None = "english"
     stop_words: str | tuple[str, ...] | None = None
     ascii_folding: bool = True
 

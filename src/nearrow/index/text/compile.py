@@ -6,7 +6,8 @@ or excluded; neighbouring characters of unspaced scripts are phrases of two. A t
 once, for BM25 sums over different terms (a boost makes one weigh more). Scores of several fields add up.
 
 Prefixes and fuzzy words score a constant 1 (times the boost), for they stand for many terms; a fuzzy word that also
-occurs as written scores its BM25 on top. With a stemmer both are compared with stems, as written and as stemmed.
+occurs as written scores its BM25 on top. With a stemmer a fuzzy word is compared with stems, as written and as stemmed;
+a prefix stands for every word that begins so, and so for the stems of these words (see ``inflection``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tantivy
 
 from nearrow.errors import InvalidArgumentError
 from nearrow.index.text.analysis import Analyzer, Term, analyzer_of
+from nearrow.index.text.inflection import stems_of_prefix
 from nearrow.index.text.query import Clause, Everything, Group, Node, Occur, Phrase, Word
 from nearrow.index.text.settings import TextField
 from nearrow.schema.config import nearest_name
@@ -96,6 +98,8 @@ class Compiler:
                     spelled = [*terms, *analyzer.terms(node.text, stemmed=False)]
                     affected = spelled if node.edits else spelled[-1:]
                     found += [Sought(term.text, node.edits, node.prefix) for term in affected]
+                    if node.prefix and not node.edits and spelled:
+                        found += [Sought(stem) for stem in stems_of_prefix(analyzer, spelled[-1].text)]
         return found
 
     def _group(self, group: Group, names: Sequence[str]) -> tantivy.Query | None:
@@ -162,6 +166,8 @@ class Compiler:
                 near.append(
                     tantivy.Query.fuzzy_term_query(self.schema, column, spelling, distance=word.edits, prefix=prefix)
                 )
+            if prefix and not word.edits and (stems := stems_of_prefix(analyzer, spellings[0])):
+                near.append(tantivy.Query.term_set_query(self.schema, self.columns[name], stems))
             if near:
                 near_any = near[0] if len(near) == 1 else tantivy.Query.disjunction_max_query(near)
                 either = [(tantivy.Occur.Should, self._term(name, term.text)), (tantivy.Occur.Should, near_any)]
