@@ -127,8 +127,7 @@ class Collection:
         with bar(f"writing to {self.name}", checked.count, progress) as advance:
             count = writer.put(checked, refuse_existing=refuse_existing, advance=advance)
         if progress:
-            with steps(f"building the graph of {self.name}", True) as step:
-                writer.wait(step)
+            self.wait(progress)
         return count
 
     def update(
@@ -313,6 +312,9 @@ class Collection:
 
     def wait(self, progress: bool = False) -> None:
         """Return when no background work (sealing, graphs, merges) is left; StorageError if it failed."""
+        if self.config.text_fields:
+            with steps(f"indexing the texts of {self.name}", progress) as step:
+                self._writer().index_texts(step)
         with steps(f"building the graph of {self.name}", progress) as step:
             self._writer().wait(step)
 

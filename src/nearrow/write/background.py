@@ -146,7 +146,7 @@ class Background:
     def _index_texts(self) -> None:
         assert self.texts is not None
         if self.texts.behind:
-            self.texts.sync(lambda done, total: None)
+            self.texts.sync()
 
     def _optimise(self) -> None:
         while not self._stopping:

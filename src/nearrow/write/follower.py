@@ -42,6 +42,8 @@ class Follower:
         self._load(None)
         self.config = CollectionConfig.from_dict(self._manifest.config)
         self.texts = ReaderTexts(directory, self) if self.config.text_fields else None
+        if self.texts is not None:
+            self.refresh()
 
     @property
     def manifest(self) -> Manifest:
@@ -57,18 +59,23 @@ class Follower:
             self.check_open()
             if self.texts is not None:
                 self.texts.reload()  # text first, rows second: what the text lacks is then known to be in the rows
-            newest = generations(self._directory)
-            if newest and newest[-1] == self._manifest.number:
-                try:
-                    applied = self._replay.run(self._state)
-                    if generations(self._directory)[-1] == newest[-1]:
-                        if applied:
-                            self.view = self._state.view()
-                        return
-                    # a commit came between: the records read may build on rows that only the new manifest names
-                except NotFoundError:
-                    logger.info("a log of %s was retired while it was read; opening anew", self.config.name)
-            self._load(self._state)
+            self._catch_up()
+            if self.texts is not None:
+                self.texts.advance()
+
+    def _catch_up(self) -> None:
+        newest = generations(self._directory)
+        if newest and newest[-1] == self._manifest.number:
+            try:
+                applied = self._replay.run(self._state)
+                if generations(self._directory)[-1] == newest[-1]:
+                    if applied:
+                        self.view = self._state.view()
+                    return
+                # a commit came between: the records read may build on rows that only the new manifest names
+            except NotFoundError:
+                logger.info("a log of %s was retired while it was read; opening anew", self.config.name)
+        self._load(self._state)
 
     def _load(self, old: State | None) -> None:
         known = {part.id: part for part in old.segments} if old is not None else {}

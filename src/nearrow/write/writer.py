@@ -160,6 +160,17 @@ class Writer:
         with self.background.paused():
             merge_all(self.core, threads=cpu_threads(), cancelled=self.background.stopping, progress=progress)
 
+    def index_texts(self, progress: Progress) -> None:
+        """Return when the text index holds every row, durably."""
+        if self.texts is None:
+            return
+        self.texts.progress = progress
+        try:
+            self.core.check_open()
+            self.texts.sync()
+        finally:
+            self.texts.progress = None
+
     def wait(self, progress: Progress) -> None:
         """Return when no background work is left; raises what it failed with."""
         self.background.wait(progress)
