@@ -76,13 +76,14 @@ def numbers_below(view: View, limit: int) -> RowNumbers:
     return _places_between(view, 0, limit)[0]
 
 
-def count_below(view: View, limit: int) -> int:
-    """How many they are, without listing them."""
+def count_between(view: View, first: int, limit: int) -> int:
+    """How many rows with first ≤ row number < limit are alive."""
     total = 0
     for part in view.parts:
-        high = _lower_bound(part, limit)
-        mask = alive_mask(part.alive, 0, high)
-        total += high if mask is None else int(np.count_nonzero(mask))
+        low, high = _lower_bound(part, first), _lower_bound(part, limit)
+        if high > low:
+            mask = alive_mask(part.alive, low, high - low)
+            total += high - low if mask is None else int(np.count_nonzero(mask))
     return total
 
 
@@ -122,4 +123,4 @@ def _lower_bound(part: Part, number: int) -> int:
     return low
 
 
-__all__ = ["Tail", "count_below", "numbers_below", "rows_between", "together"]
+__all__ = ["Tail", "count_between", "numbers_below", "rows_between", "together"]

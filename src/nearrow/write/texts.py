@@ -1,9 +1,10 @@
 """Texts: how does the text index follow the rows?
 
-The index is derived: it is opened when text is first asked for, brought up to the newest rows before each text search,
-and rebuilt from the rows whenever it cannot be trusted. Rows that it cannot hold yet (a bulk load in flight has reserved
-lower row numbers, the disk is full, or this is a reader, who may not write it) are searched in a small index in memory
-beside it. Rows that died stay in it until rows come or background work does; a search never shows them.
+The index is derived: it is opened when text is first asked for, follows the rows in the background, and is rebuilt from
+them whenever it cannot be trusted. Rows that it does not hold yet (a few fresh ones, for a commit is two fsyncs; those
+beside a bulk load in flight, which has reserved lower row numbers; all that a reader, who may not write it, finds
+missing) are searched in a small index in memory beside it. Rows that died stay in it until the next commit; a search
+never shows them.
 
 What makes it safe: the log is synced before the index is committed, so the index never knows more than what survives a
 crash; every alive row below its watermark is in it, so what is in it besides is dead. Both are checked when it is opened.
@@ -25,11 +26,13 @@ from nearrow.segment.view import View
 from nearrow.storage.directory import Directory
 from nearrow.storage.manifest import Manifest
 from nearrow.write.core import Core
-from nearrow.write.text_rows import Tail, count_below, numbers_below, rows_between, together
+from nearrow.write.text_rows import Tail, count_between, numbers_below, rows_between, together
 
 logger = logging.getLogger("nearrow")
 
 TEXT_FOLDER = "text"
+FRESH_ROWS_MAX = 2048
+"""A text search commits the rows that wait if they are more than this; fewer are indexed in memory."""
 Report = Callable[[int, int], None]
 
 
@@ -52,14 +55,16 @@ class WriterTexts:
     def views(self) -> tuple[View, Sequence[TextView]]:
         """Rows, and text views that together hold all of them and perhaps some that are dead."""
         with self._mutex:
-            index = self._synced_or_as_it_is()
+            index = self._opened()
+            if count_between(self._core.view, index.watermark, self._core.stable_row) > FRESH_ROWS_MAX:
+                index = self._synced_or_as_it_is()
             view = self._core.view
             return view, together(index.view, self._tail.view(view, index.watermark))
 
     def sync(self) -> None:
         """Bring the index up to the newest rows and deaths, durably."""
         with self._mutex:
-            self._synced(deaths=True)
+            self._synced()
 
     @property
     def behind(self) -> bool:
@@ -81,7 +86,7 @@ class WriterTexts:
         """Throw the index away and make it anew from the rows."""
         with self._mutex:
             self._reopen_empty()
-            self._synced(deaths=True)
+            self._synced()
 
     def close(self) -> None:
         with self._mutex:
@@ -95,37 +100,32 @@ class WriterTexts:
     def _synced_or_as_it_is(self) -> TextIndex:
         """The index, brought up to date if the disk allows; the tail has the rest."""
         try:
-            return self._synced(deaths=False)
+            self._synced()
         except StorageError as error:
-            if self._index is None:
-                raise
             logger.warning("%s: the text index falls behind: %s", self._core.config.name, error)
-            return self._index
+        return self._opened()
 
-    def _synced(self, *, deaths: bool) -> TextIndex:
+    def _synced(self) -> None:
         try:
-            return self._sync_once(deaths)
+            self._sync_once()
         except RebuildNeededError as error:
             logger.warning("%s: %s", self._core.config.name, error)
             self._reopen_empty()
-            return self._sync_once(deaths)
+            self._sync_once()
 
-    def _sync_once(self, deaths: bool) -> TextIndex:
+    def _sync_once(self) -> None:
         index, core = self._opened(), self._core
         if core.failed:
-            return index  # what is in memory may be gone after the crash that this is
+            return  # what is in memory may be gone after the crash that this is
         with core.mutex:
             limit = core.stable_row
         core.sync()  # the index must never know what a power loss could take back
         try:
-            end = self._add_rows(index, core.view, limit)
-            if end > index.watermark or deaths:
-                self._commit(index, end)
+            self._commit(index, self._add_rows(index, core.view, limit))
         except BaseException:
             index.rollback()
             raise
         self._seen_row = limit
-        return index
 
     def _commit(self, index: TextIndex, end: int) -> None:
         core = self._core
@@ -177,7 +177,7 @@ class WriterTexts:
         if index.lsn > self._lsn_end:
             raise RebuildNeededError(f"the text index knows record {index.lsn}, the log ends at {self._lsn_end}")
         view = self._core.view
-        more = index.view.rows - count_below(view, index.watermark)
+        more = index.view.rows - count_between(view, 0, index.watermark)
         if more == 0:
             return
         stray = np.setdiff1d(index.matches("*"), numbers_below(view, index.watermark), assume_unique=True)
