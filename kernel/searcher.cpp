@@ -166,7 +166,8 @@ void Searcher::refine(int64_t k) {
     const auto size = static_cast<size_t>(pool.size());
     nodes_.resize(size);
     for (size_t i = 0; i < size; ++i) nodes_[i] = pool_node(pool.data()[i]);
-    const auto wanted = static_cast<size_t>(k + std::max<int64_t>(4, k / 5));
+    // More for a wide beam: who asks for it wants the last neighbours too.
+    const auto wanted = static_cast<size_t>(k + std::max({int64_t{4}, k / 5, static_cast<int64_t>(size / 12)}));
     if (graph_->code_kind() == CodeKind::four && size > wanted) {
         keys_.resize(size);
         const Simd& loops = simd();
