@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from nearrow.errors import InvalidArgumentError, NotFoundError
 from nearrow.hits import Hits
-from nearrow.index.text import TextView
+from nearrow.index.text import RebuildNeededError, TextView
 from nearrow.query.accept import Accept, Filters
 from nearrow.query.cursor import Cursor
 from nearrow.query.facet_counts import facet_counts
@@ -31,10 +32,15 @@ from nearrow.schema import nearest_name
 from nearrow.segment.view import Part, View
 
 
+logger = logging.getLogger("nearrow")
+
+
 class Texts(Protocol):
     """Gives rows, and text views that hold all of them."""
 
     def views(self) -> tuple[View, Sequence[TextView]]: ...
+    def rebuild(self) -> None:
+        """The index turned out to be damaged: do not use it as it is."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,18 @@ class Source:
 
 
 def execute(source: Source, request: Request) -> Hits:
-    """Answer one request."""
+    """Answer one request; a damaged text index is rebuilt first, for it is derived."""
+    try:
+        return _answer(source, request)
+    except RebuildNeededError as damage:
+        if source.texts is None:
+            raise
+        logger.warning("%s", damage)
+        source.texts.rebuild()
+        return _answer(source, request)
+
+
+def _answer(source: Source, request: Request) -> Hits:
     began = time.perf_counter()
     view, text = (source.newest(), ()) if request.text is None else source.text_views()
     if request.columns is not None:
