@@ -156,6 +156,22 @@ def test_reader_that_comes_while_files_are_retired_waits(monkeypatch: pytest.Mon
     assert len(waits) == 3
 
 
+def test_damaged_graph_is_built_again(tmp_path: Path) -> None:
+    with nearrow.connect(tmp_path) as database:
+        docs = database.create_collection("docs", 2, metric="l2", memtable_rows=8, graph_rows_min=8)
+        docs.upsert(rows(0, 40))
+        docs.wait()
+    (graph,) = tmp_path.rglob("graph.bin")
+    damaged = bytearray(graph.read_bytes())
+    damaged[100] ^= 0xFF
+    graph.write_bytes(damaged)
+    with nearrow.connect(tmp_path) as database:
+        docs = database.collection("docs")
+        docs.wait()
+        assert docs.count() == 40
+        assert [part.graph is not None for part in docs._view().parts] == [True]
+
+
 def test_unexpected_failure_in_the_background_is_told_and_does_not_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from nearrow.index.hnsw import Graph
 from nearrow.segment.deletes import DeadRows
+from nearrow.segment.format import GRAPH_FILE
 from nearrow.segment.part import SegmentPart
 from nearrow.segment.reader import Segment
 from nearrow.segment.rows import Positions, fill_columns
@@ -61,6 +62,9 @@ def build_graph(core: Core, segment_id: str, *, threads: int, cancelled: Cancell
     with core.mutex:
         part = next((p for p in core.state.segments if p.id == segment_id), None)
     if part is None or part.graph is not None:
+        return
+    if GRAPH_FILE in part.segment.entry.files:  # damaged, and a published file is never replaced: into a new segment
+        merge_segments(core, [segment_id], threads=threads, cancelled=cancelled, progress=progress)
         return
     graph = _fresh_graph(core, part.segment, threads, cancelled, progress)
     with core.protect(part.segment.entry.folder):
