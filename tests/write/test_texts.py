@@ -36,7 +36,9 @@ def docs(folder: str) -> Iterator[Collection]:
 
 def write_rows(docs: Collection, first: int, count: int, word: str = "every") -> None:
     names = [f"id{n}" for n in range(first, first + count)]
-    docs.upsert(ids=names, vectors=np.ones((count, 2), "f"), texts=[f"{word} n{n}" for n in range(first, first + count)])
+    docs.upsert(
+        ids=names, vectors=np.ones((count, 2), "f"), texts=[f"{word} n{n}" for n in range(first, first + count)]
+    )
 
 
 def found(docs: Collection, text: str) -> set[str]:
@@ -59,7 +61,9 @@ def text_folder(folder: str) -> Path:
 
 
 def committed_rows(folder: str, docs: Collection) -> int:
-    index = TextIndex.open(str(text_folder(folder)), texts_of(docs)._fields, read_only=True, identity=docs._store.manifest.uuid)
+    index = TextIndex.open(
+        str(text_folder(folder)), texts_of(docs)._fields, read_only=True, identity=docs._store.manifest.uuid
+    )
     return index.watermark
 
 
@@ -216,7 +220,7 @@ def test_any_damage_to_the_folder_changes_no_answer(folder: str, tmp_path: Path,
     broken = tmp_path / "broken"
     for file in files:
         content = file.read_bytes()
-        for damage in ("gone", "cut", *dice.sample(range(len(content)), min(4, len(content)))):
+        for damage in ("gone", "cut", *dice.sample(range(len(content)), min(2, len(content)))):
             shutil.rmtree(broken, ignore_errors=True)
             shutil.copytree(folder, broken)
             target = broken / file.relative_to(folder)

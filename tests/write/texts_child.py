@@ -19,7 +19,9 @@ def main(path: str) -> None:
     row += -row % 10
     while True:
         numbers = range(row, row + 10)
-        docs.upsert(ids=[f"id{n}" for n in numbers], vectors=np.ones((10, 2), "f"), texts=[f"every old n{n}" for n in numbers])
+        docs.upsert(
+            ids=[f"id{n}" for n in numbers], vectors=np.ones((10, 2), "f"), texts=[f"every old n{n}" for n in numbers]
+        )
         if row >= 10:
             docs.delete(ids=[f"id{row - 7}"])
             docs.upsert(ids=[f"id{row - 3}"], vectors=np.ones((1, 2), "f"), texts=[f"every new n{row - 3}"])
