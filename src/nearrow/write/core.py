@@ -330,4 +330,3 @@ class Core:
     def _unsynced(self) -> bool:
         """Writes return before they are durable, so that only close() can tell that they never will be."""
         return self.config.durability != "full"
-
