@@ -35,7 +35,7 @@ def test_any_flipped_byte_of_a_small_file_gives_a_typed_error_or_right_rows(file
     assert set(counts) <= ({"typed error"} if file == "rows.arrow" else {"harmless"})
 
 
-@pytest.mark.parametrize("mask", [0xFF, 0x01, 0x80])
+@pytest.mark.parametrize("mask", [0xFF, 0x01])
 def test_any_flipped_byte_of_a_big_rows_file_never_crashes_and_verify_finds_it(mask: int) -> None:
     counts = flip_every_byte("rows.arrow", "lazy", mask)
     assert counts["typed error"] > 0
