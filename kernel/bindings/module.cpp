@@ -49,6 +49,7 @@ NB_MODULE(_kernel, module) {
     bind_vectors(module);
     bind_graph(module);
     bind_flat(module);
+    bind_string_match(module);
 #ifdef NEARROW_ID_TABLE
     bind_id_table(module);
 #endif

@@ -10,6 +10,7 @@ void bind_vectors(nanobind::module_& module);
 void bind_graph(nanobind::module_& module);
 void bind_flat(nanobind::module_& module);
 void bind_id_table(nanobind::module_& module);
+void bind_string_match(nanobind::module_& module);
 
 namespace nearrow {
 

@@ -59,6 +59,14 @@ class Graph:
     @property
     def nbytes(self) -> int: ...
 
+class StringSet:
+    def __len__(self) -> int: ...
+    def match(
+        self, offsets: Any, data: Any, offset: int, length: int, wide: bool
+    ) -> npt.NDArray[np.uint8]: ...
+
+def string_set(offsets: Any, data: Any, offset: int, length: int) -> StringSet: ...
+
 class IdColumn:
     def __init__(
         self, strings: bool, wide_offsets: bool, chunks: Sequence[tuple[Any, Any, Any, int, int]]

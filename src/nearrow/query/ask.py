@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,27 +52,31 @@ def ask(
     extras: Extras,
     threads: int,
 ) -> Any:
-    """Hits for one query; a list of Hits for a batch (a 2-D vector), computed in parallel."""
-    if vector is None:
+    """Hits for one query; a list of Hits for a batch (a 2-D vector, a list of texts), computed in parallel."""
+    if vector is None and not isinstance(extras.text, (list, tuple)):
         return execute(source, _request(source, dimension, None, query, where, columns, extras))
-    queries = query_vectors(vector, dimension, source.metric)
-    if queries.ndim == 1:
+    queries = None if vector is None else query_vectors(vector, dimension, source.metric)
+    if queries is not None and queries.ndim == 1:
         if extras is PLAIN:
             return nearest_hits(source, queries, query, _filter(source, where), columns)
         return execute(source, _request(source, dimension, queries, query, where, columns, extras))
-    if len(queries) == 0:
+    count = len(extras.text) if queries is None else len(queries)
+    if count == 0:
         return []
-    filters = _filter_of_each(source, where, len(queries))
+    filters = _filter_of_each(source, where, count)
     if extras is PLAIN:
+        assert queries is not None
         return _plain_batch(source, queries, query, filters, columns, threads)
+    each = _extras_of_each(extras, count)
 
     def one(index: int) -> Hits:
-        return execute(source, _request(source, dimension, queries[index], query, filters[index], columns, extras))
+        single = None if queries is None else queries[index]
+        return execute(source, _request(source, dimension, single, query, filters[index], columns, each[index]))
 
-    if threads == 1 or len(queries) == 1:
-        return [one(index) for index in range(len(queries))]
+    if threads == 1 or count == 1:
+        return [one(index) for index in range(count)]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(one, range(len(queries))))
+        return list(pool.map(one, range(count)))
 
 
 def _plain_batch(
@@ -126,6 +130,15 @@ def _request(
         extras.diversity,
         extras.explain,
     )
+
+
+def _extras_of_each(extras: Extras, queries: int) -> list[Extras]:
+    """One text for all queries, or a list with one for each."""
+    if not isinstance(extras.text, (list, tuple)):
+        return [extras] * queries
+    if len(extras.text) != queries:
+        raise InvalidArgumentError(f"text has {len(extras.text)} texts for {queries} queries; give one for each, or one")
+    return [replace(extras, text=text) for text in extras.text]
 
 
 def _filter(source: Source, where: Any) -> Filter | None:

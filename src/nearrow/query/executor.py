@@ -31,7 +31,6 @@ from nearrow.query.vector_search import away_ranked, nearest_ranked, ranked_of
 from nearrow.schema import nearest_name
 from nearrow.segment.view import Part, View
 
-
 logger = logging.getLogger("nearrow")
 
 

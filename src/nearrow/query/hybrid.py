@@ -2,12 +2,14 @@
 
 Both sides run in parallel, each `depth` rows deep. A row that only one side returned gets the other side's true score (an
 exact distance; BM25, 0 where it does not match). RRF adds up ranks within the depth, so one round decides it, and the
-scores of the k winners are completed afterwards. Fusions of scores complete all candidates first, and look deeper when a
-row further down could still enter the top k.
+scores that only the hits show are computed when they are first read. Fusions of scores complete all candidates first,
+and look deeper when a row further down could still enter the top k. Within a distance, both sides see only the rows
+within it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -17,42 +19,60 @@ import numpy.typing as npt
 
 from nearrow.index.hnsw import exact_distances
 from nearrow.query.fusion import RRF, Fusion, fuse
-from nearrow.query.nearest import search
+from nearrow.query.nearest import search_one
 from nearrow.query.query import Vector, VectorQuery
 from nearrow.query.ranked import NOTHING, Ranked
-from nearrow.query.ranking import Floats, Ranking, similarity
+from nearrow.query.ranking import Floats, Fused, Ranking, similarity
 from nearrow.query.text_search import TextSearch
 
 DEPTH = 100
 DEPTH_MAX = 400
 _pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="nearrow-hybrid")
 
+Array = npt.NDArray[Any]
+
+
+class LateParts(Mapping[str, Array]):
+    """The parts of the hits' scores; those given as functions are computed when they are first read."""
+
+    def __init__(self, parts: dict[str, Array | Callable[[], Array]]) -> None:
+        self._parts = parts
+
+    def __getitem__(self, name: str) -> Array:
+        part = self._parts[name]
+        if callable(part):
+            part = self._parts[name] = part()
+        return part
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
 
 def hybrid_ranked(
     text: TextSearch, metric: str, vector: Vector, query: VectorQuery, fusion: Fusion, limit: int
 ) -> Ranked:
     """The best `limit` rows by the fused score."""
-    depth = max(DEPTH, 2 * limit)
-    by_rank = isinstance(fusion, RRF)
-    while True:
-        words = _pool.submit(text.search, depth)
-        near = _nearest(text, metric, vector, query, depth)
-        rows, scores = words.result()
-        by_text = Ranking(rows, scores, text.scores_of, exhausted=len(rows) < depth)
-        if by_rank:
-            fused = fuse(replace(near, complete=None), replace(by_text, complete=None), fusion, limit)
-            break
-        fused = fuse(near, by_text, fusion, limit)
-        if fused.settled or depth >= DEPTH_MAX:
-            break
-        depth *= 4
+    if query.within is not None:
+        inside = _nearest(text, metric, vector, replace(query, k=None))
+        text, query = replace(text, among=np.unique(inside.rows)), replace(query, within=None)
+        fused, by_text, near = _fused(text, lambda depth: _first(inside, depth), fusion, limit, None)
+    else:
+        nearest = lambda depth: _nearest(text, metric, vector, replace(query, k=depth))  # noqa: E731
+        fused, by_text, near = _fused(text, nearest, fusion, limit, _pool)
     if len(fused.rows) == 0:
         return NOTHING
     owner, position = text.view.locate(fused.rows)
     vector_scores = _completed(fused.vector_scores, fused.rows, near)
-    parts: dict[str, npt.NDArray[Any]] = {
+
+    def text_scores() -> Array:
+        return np.nan_to_num(_completed(fused.text_scores, fused.rows, by_text), nan=0.0).astype(np.float32)
+
+    parts: dict[str, Array | Callable[[], Array]] = {
         "vector_score": vector_scores.astype(np.float32),
-        "text_score": np.nan_to_num(_completed(fused.text_scores, fused.rows, by_text), nan=0.0).astype(np.float32),
+        "text_score": text_scores,
         "combined_score": fused.combined_scores,
         "vector_rank": fused.vector_ranks,
         "text_rank": fused.text_ranks,
@@ -63,23 +83,44 @@ def hybrid_ranked(
         _distances(vector_scores, metric),
         fused.combined_scores.astype(np.float32),
         -fused.combined_scores,
-        parts,
+        LateParts(parts),
         near.exhausted and by_text.exhausted,
     )
 
 
+def _fused(
+    text: TextSearch, nearest: Callable[[int], Ranking], fusion: Fusion, limit: int, pool: ThreadPoolExecutor | None
+) -> tuple[Fused, Ranking, Ranking]:
+    """The fused rows, and both sides with what completes their scores.
+
+    The words are searched in the calling thread: they take longer as a rule, and so nobody waits to be woken.
+    """
+    depth = max(DEPTH, 2 * limit)
+    while True:
+        other = None if pool is None else pool.submit(nearest, depth)
+        rows, scores = text.search(depth)
+        near = nearest(depth) if other is None else other.result()
+        by_text = Ranking(rows, scores, text.scores_of, exhausted=len(rows) < depth)
+        if isinstance(fusion, RRF):
+            return fuse(replace(near, complete=None), replace(by_text, complete=None), fusion, limit), by_text, near
+        fused = fuse(near, by_text, fusion, limit)
+        if fused.settled or depth >= DEPTH_MAX:
+            return fused, by_text, near
+        depth *= 4
+
+
 def _completed(scores: Floats, rows: npt.NDArray[np.uint64], side: Ranking) -> Floats:
-    """Scores with those that are missing asked of their side."""
+    """Scores with those that are missing asked of their side; a side that returned all it has knows no others."""
     missing = np.isnan(scores)
-    if side.complete is not None and missing.any():
+    if side.complete is not None and not side.exhausted and missing.any():
         scores = scores.copy()
         scores[missing] = side.complete(rows[missing])
     return scores
 
 
-def _nearest(text: TextSearch, metric: str, vector: Vector, query: VectorQuery, depth: int) -> Ranking:
+def _nearest(text: TextSearch, metric: str, vector: Vector, query: VectorQuery) -> Ranking:
     view = text.view
-    found = search(view, metric, vector[None, :], replace(query, k=depth), text.accept)[0]
+    found = search_one(view, metric, vector, query, text.accept)
     rows = view.row_numbers_at(found.owner, found.position)
 
     def complete(others: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
@@ -91,7 +132,13 @@ def _nearest(text: TextSearch, metric: str, vector: Vector, query: VectorQuery, 
             distances[here] = exact_distances(vectors, metric, vector, position[here])
         return similarity(distances, metric)
 
-    return Ranking(rows, similarity(found.distance, metric), complete, exhausted=len(found) < depth)
+    return Ranking(rows, similarity(found.distance, metric), complete, exhausted=query.k is None or len(found) < query.k)
+
+
+def _first(ranking: Ranking, depth: int) -> Ranking:
+    return replace(
+        ranking, rows=ranking.rows[:depth], scores=ranking.scores[:depth], exhausted=len(ranking.rows) <= depth
+    )
 
 
 def _distances(scores: npt.NDArray[np.float64], metric: str) -> npt.NDArray[np.float32]:

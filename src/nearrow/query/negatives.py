@@ -7,8 +7,8 @@ neighbour search, with another query vector, so nothing has to be over-fetched a
     dot                     -q·x + w n̄·x                     = -(q - w n̄)·x
     l2                      |q - x|² - w mean |n_j - x|²      = (1 - w) |x - (q - w n̄) / (1 - w)|² + const
 
-where n̄ is the mean of the negatives (of their unit vectors under cosine). Where there is no such vector (l2 with w near 1 or above,
-or q = w n̄ under cosine) every accepted row is ranked exactly.
+where n̄ is the mean of the negatives (of their unit vectors under cosine). Where there is no such vector (l2 with w near 1
+or above, or q = w n̄ under cosine) every accepted row is ranked exactly.
 """
 
 from __future__ import annotations

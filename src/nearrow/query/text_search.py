@@ -7,13 +7,15 @@ accepted is skipped and the search goes on, so k come back if k match.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nearrow.index.text import TextView
+from nearrow.index.text.view import Prepared
 from nearrow.query.accept import Accept, matching_positions
 from nearrow.query.ranked import NOTHING, Ranked
 from nearrow.segment.rows import only_alive
@@ -34,12 +36,20 @@ class TextSearch:
     accept: Sequence[Accept]
     query: Any
     strict: bool
+    among: RowNumbers | None = None
+    """Only these rows, if given."""
+
+    @cached_property
+    def _prepared(self) -> Sequence[Prepared]:
+        """The query as each text view understands it."""
+        return [text.prepare(self.query, strict=self.strict) for text in self.texts]
 
     def search(self, limit: int) -> tuple[RowNumbers, Scores]:
         """The best `limit` accepted rows that match: row numbers and BM25 scores, best first."""
         few = self._few()
         found = [
-            text.search(self.query, limit, accept=self.accepts, rows=few, strict=self.strict) for text in self.texts
+            text.search(query, limit, accept=self.accepts, rows=few)
+            for text, query in zip(self.texts, self._prepared, strict=True)
         ]
         if len(found) == 1:
             return found[0]
@@ -51,6 +61,10 @@ class TextSearch:
     def accepts(self, row_numbers: RowNumbers) -> npt.NDArray[np.bool_]:
         """Which of these rows are visible and pass the filter."""
         passed = np.zeros(len(row_numbers), np.bool_)
+        if self.among is not None:
+            wanted = np.isin(row_numbers, self.among)
+            passed[wanted] = replace(self, among=None).accepts(row_numbers[wanted])
+            return passed
         for part, allowed in zip(self.view.parts, self.accept, strict=True):
             if allowed.count:
                 positions = part.locate(row_numbers)
@@ -60,17 +74,16 @@ class TextSearch:
     def scores_of(self, rows: RowNumbers) -> Scores:
         """The BM25 score of each row, NaN where it does not match."""
         scores = np.full(len(rows), np.nan, np.float32)
-        for text in self.texts:
+        for text, query in zip(self.texts, self._prepared, strict=True):
             missing = np.isnan(scores)
             if missing.any():
-                scores[missing] = text.scores_of(self.query, rows[missing], strict=self.strict)
+                scores[missing] = text.scores_of(query, rows[missing])
         return scores
 
     def matches(self) -> RowNumbers:
         """All accepted rows that match."""
-        rows = np.concatenate(
-            [np.empty(0, np.uint64), *(t.matches(self.query, strict=self.strict) for t in self.texts)]
-        )
+        found = [text.matches(query) for text, query in zip(self.texts, self._prepared, strict=True)]
+        rows = np.concatenate([np.empty(0, np.uint64), *found])
         return rows[self.accepts(rows)]
 
     def ranked(self, limit: int) -> Ranked:
@@ -84,6 +97,8 @@ class TextSearch:
         )
 
     def _few(self) -> RowNumbers | None:
+        if self.among is not None and len(self.among) <= LOOKED_UP_MAX:
+            return self.among
         if sum(allowed.count for allowed in self.accept) > LOOKED_UP_MAX:
             return None
         if self.view.count <= LOOKED_UP_MAX:

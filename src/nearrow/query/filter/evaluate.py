@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from nearrow.errors import FilterError
+from nearrow.index.strings import StringSet
 from nearrow.query.filter import tree
 from nearrow.query.filter.arrow import mask_of_expression, with_columns
 from nearrow.query.filter.bits import Bits, all_of, concatenated, inverted, none_of, of_arrow, pack, unpack, where_valid
 from nearrow.query.filter.fields import chunks_of, list_parts, walk
 from nearrow.query.filter.mongo import match_strings
-from nearrow.query.filter.strings import equal_to
 from nearrow.query.filter.threads import mapped
 
 LOOKUP_SPAN_MAX = 1 << 22  # a set of integers closer together than this is a table of flags, not a hash table
@@ -134,7 +134,7 @@ def _comparison(node: tree.Compare, chunks: list[pa.Array]) -> Bits:
         return _leaf(chunks, lambda chunk: of_arrow(chunk if wanted else pc.invert(chunk)))
     if pt.is_string(kind):
         if node.operation == "eq":
-            return _leaf(chunks, lambda chunk: equal_to(chunk, str(value)), slow=True)
+            return _one_of_strings(chunks, pa.array([value], pa.string()))
         kernel = ARROW_OPERATIONS[node.operation]
         return _leaf(chunks, lambda chunk: of_arrow(kernel(chunk, pa.scalar(value, pa.string()))), slow=True)
     compare = OPERATIONS[node.operation]
@@ -159,13 +159,17 @@ def _membership(node: tree.In, chunks: list[pa.Array]) -> Bits:
             return _lookup(chunks, values.to_numpy(), low, high)
     if pt.is_floating(values.type) and pc.any(pc.equal(values, 0.0)).as_py():
         values = pa.concat_arrays([values, pa.array([0.0, -0.0])])  # two bit patterns, one number
-    if pt.is_string(kind) and len(values) == 2:
-        first, second = values.to_pylist()
-        return _leaf(chunks, lambda chunk: equal_to(chunk, first) | equal_to(chunk, second), slow=True)
+    if pt.is_string(kind):
+        return _one_of_strings(chunks, values)
     raw = [_as_integers(chunk) for chunk in chunks] if pt.is_temporal(kind) else chunks
     # one call for all chunks, so that the hash table is made once
     known = [pa.nulls(len(chunk), values.type) if pt.is_null(chunk.type) else chunk for chunk in raw]
     return of_arrow(pc.is_in(pa.chunked_array(known, values.type), value_set=values))
+
+
+def _one_of_strings(chunks: list[pa.Array], values: pa.Array) -> Bits:
+    wanted = StringSet(values)
+    return _leaf(chunks, lambda chunk: where_valid(wanted.match(chunk), chunk), slow=True)
 
 
 def _as_integers(chunk: pa.Array) -> pa.Array:

@@ -1,0 +1,52 @@
+// String match: which strings of an Arrow column are one of a few? Packed bits out, least significant first.
+//
+// A string is told by its length, its first and its last 8 bytes; only where all three agree and it is longer than 16
+// bytes are the rest compared. So a row costs a few loads and no branch that the data decides.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nearrow {
+
+// Strings to look for. Any number, any length.
+class StringSet {
+  public:
+    // Copies them; repeated ones count once.
+    explicit StringSet(std::span<const std::string_view> values);
+
+    std::size_t size() const { return entries_.size(); }
+
+    // Bit i of `bits` is set if string i of the column is in the set: rows bits, zero past the end.
+    // `offsets` holds rows + 1 positions in `data`, read unaligned; one that points outside of it matches nothing.
+    // REQUIRES: offsets.size() >= (rows + 1) * (wide ? 8 : 4), bits.size() >= (rows + 7) / 8.
+    void match(std::span<const std::byte> offsets, bool wide, std::span<const std::byte> data, std::size_t rows,
+               std::span<std::uint8_t> bits) const;
+
+  private:
+    struct Entry {
+        std::uint64_t first;
+        std::uint64_t last;
+        std::size_t length;
+        std::size_t rest;  // where its bytes begin in bytes_
+    };
+    template <class Offset>
+    void match_one(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows, std::uint8_t* bits) const;
+    template <class Offset>
+    void match_few(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows, std::uint8_t* bits) const;
+    template <class Offset>
+    void match_many(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows, std::uint8_t* bits) const;
+    bool contains(const std::byte* at, std::size_t length, std::uint64_t first, std::uint64_t last) const;
+
+    std::vector<Entry> entries_;
+    std::string bytes_;
+    std::vector<std::int32_t> slots_;  // open addressing: an entry, or -1; mostly empty
+    std::size_t mask_ = 0;
+    std::vector<bool> lengths_;  // which lengths occur, up to a limit
+};
+
+}  // namespace nearrow
