@@ -185,3 +185,20 @@ def test_unexpected_failure_in_the_background_is_told_and_does_not_hang(
         with pytest.raises(StorageError, match="a bug"):
             docs.wait()
         assert docs.count() == 20
+
+
+def test_commit_while_a_reader_looks_for_the_newest_manifest_is_no_corruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = MemoryDirectory()
+    docs = new(directory)
+    docs.upsert(rows(0, 5))
+    plain, busy = MemoryDirectory.watermark, [False]
+
+    def watermark_beside_a_commit(self: MemoryDirectory, name: str) -> Any:
+        if name.endswith("GENERATION") and not busy[0]:
+            busy[0] = True
+            docs.flush()
+        return plain(self, name)
+
+    monkeypatch.setattr(MemoryDirectory, "watermark", watermark_beside_a_commit)
+    assert Collection(Follower(directory)).count() == 5
+    assert busy[0]

@@ -178,9 +178,9 @@ def load_newest(directory: Directory) -> Manifest | None:
     and what it alone stated (a bulk load, a merge whose inputs are gone) cannot be proven to be elsewhere: then it is a
     CorruptionError; repair() may choose the previous generation and says what that loses.
     """
-    numbers = generations(directory)
     with closing(directory.watermark(GENERATION)) as generation:
-        highest = generation.get()
+        highest = generation.get()  # before the listing: a writer may commit between the two
+    numbers = generations(directory)
     if highest > (numbers[-1] if numbers else 0):
         raise CorruptionError(f"{file_name(highest)}: missing, but it was committed; {_ADVICE}")
     if not numbers:
