@@ -32,8 +32,6 @@ const Simd* find(const char* name) {
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512vnni");
     if (std::strcmp(name, "avx512") == 0) return avx512 ? &simd_avx512 : nullptr;
-#elif defined(__aarch64__)
-    if (std::strcmp(name, "neon") == 0) return &simd_neon;
 #endif
     return nullptr;
 }
@@ -42,7 +40,7 @@ const Simd* choose() {
     if (const char* wanted = std::getenv("NEARROW_SIMD")) {
         if (const Simd* found = find(wanted)) return found;
     }
-    for (const char* name : {"avx512", "avx2", "neon"}) {
+    for (const char* name : {"avx512", "avx2"}) {
         if (const Simd* found = find(name)) return found;
     }
     return &simd_scalar;

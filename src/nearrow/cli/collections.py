@@ -16,6 +16,7 @@ from nearrow.cli.arguments import (
     TextFieldOption,
 )
 from nearrow.cli.output import JsonOption, console, print_json, print_rows
+from nearrow.schema.config import EF_CONSTRUCTION
 
 
 def create(
@@ -25,7 +26,7 @@ def create(
     metric: MetricOption = "cosine",
     text_field: TextFieldOption = None,
     m: Annotated[int, typer.Option(help="HNSW: links per row.")] = 16,
-    ef_construction: Annotated[int, typer.Option(help="HNSW: beam while building.")] = 200,
+    ef_construction: Annotated[int, typer.Option(help="HNSW: beam while building.")] = EF_CONSTRUCTION,
     durability: DurabilityOption = "full",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,

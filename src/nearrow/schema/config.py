@@ -13,6 +13,7 @@ from nearrow.errors import InvalidArgumentError
 METRICS = ("l2", "cosine", "dot")
 METRIC_ALIASES = {"euclidean": "l2", "ip": "dot", "inner_product": "dot"}
 DURABILITIES = ("full", "batched", "off")
+EF_CONSTRUCTION = 80  # the kernel's own default: docs/decisions/032-kernel-build.md
 DTYPES = ("float32", "float16")
 CODE_WIDTHS: dict[str, Literal["auto", 4, 8] | None] = {"auto": "auto", "none": None, "4": 4, "8": 8}
 CODES = tuple(CODE_WIDTHS)
@@ -148,7 +149,7 @@ class CollectionConfig:
     metric: str = "cosine"
     text_fields: tuple[str, ...] = ()
     m: int = 16
-    ef_construction: int = 200
+    ef_construction: int = EF_CONSTRUCTION
     ml: float | None = None
     durability: str = "full"
     dtype: str = "float32"
