@@ -30,11 +30,14 @@ from nearrow.errors import (
 )
 from nearrow.hits import Hit, Hits
 from nearrow.index.hnsw import HnswIndex
-from nearrow.schema import CollectionConfig
+from nearrow.index.text import TextQuery
+from nearrow.query.fusion import RRF, Weighted
+from nearrow.schema import CollectionConfig, TextSettings
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "RRF",
     "AlreadyExistsError",
     "ClosedError",
     "Collection",
@@ -54,5 +57,8 @@ __all__ = [
     "ReadOnlyError",
     "SchemaError",
     "StorageError",
+    "TextQuery",
+    "TextSettings",
+    "Weighted",
     "connect",
 ]

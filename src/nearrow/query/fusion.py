@@ -138,8 +138,11 @@ def parse_fusion(spec: FusionSpec) -> Fusion:
     raise InvalidArgumentError(f"fusion must be a name, RRF(…), Weighted(…) or a function, not {type(spec).__name__}")
 
 
-def fuse(vector: Ranking, text: Ranking, fusion: Fusion, limit: int) -> Fused:
-    """The best `limit` rows of both sides together, by (combined score falling, row number)."""
+def fuse(vector: Ranking, text: Ranking, fusion: Fusion, limit: int, *, judge: bool = True) -> Fused:
+    """The best `limit` rows of both sides together, by (combined score falling, row number).
+
+    judge: find out whether they are settled (else they are not said to be).
+    """
     ranks_suffice = isinstance(fusion, RRF)
     candidates = gather(vector, text, complete=not ranks_suffice)
     combined = fusion.combine(candidates)
@@ -150,7 +153,7 @@ def fuse(vector: Ranking, text: Ranking, fusion: Fusion, limit: int) -> Fused:
         top = completed(top, vector, text)
     return Fused(
         top.rows, combined[order], top.vector_scores, top.text_scores, top.vector_ranks, top.text_ranks,
-        settled=_settled(vector, text, fusion, candidates, combined, best, limit),
+        settled=judge and _settled(vector, text, fusion, candidates, combined, best, limit),
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Hybrid: what do vectors and words find together?
 
-Both sides run in parallel, each `depth` rows deep. A row that only one side returned gets the other side's true score (an
+Each side looks `depth` rows deep, both at once unless the vectors take less time than waking a thread. A row that only one side returned gets the other side's true score (an
 exact distance; BM25, 0 where it does not match). RRF adds up ranks within the depth, so one round decides it, and the
 scores that only the hits show are computed when they are first read. Fusions of scores complete all candidates first,
 and look deeper when a row further down could still enter the top k. Within a distance, both sides see only the rows
@@ -27,6 +27,8 @@ from nearrow.query.text_search import TextSearch
 
 DEPTH = 100
 DEPTH_MAX = 400
+QUICK_NUMBERS = 1_000_000
+"""Vectors of so many numbers are compared in less time than another thread takes to wake up (some 0.3 ms)."""
 _pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="nearrow-hybrid")
 
 Array = npt.NDArray[Any]
@@ -61,7 +63,7 @@ def hybrid_ranked(
         fused, by_text, near = _fused(text, lambda depth: _first(inside, depth), fusion, limit, None)
     else:
         nearest = lambda depth: _nearest(text, metric, vector, replace(query, k=depth))  # noqa: E731
-        fused, by_text, near = _fused(text, nearest, fusion, limit, _pool)
+        fused, by_text, near = _fused(text, nearest, fusion, limit, None if _is_quick(text, query) else _pool)
     if len(fused.rows) == 0:
         return NOTHING
     owner, position = text.view.locate(fused.rows)
@@ -102,11 +104,21 @@ def _fused(
         near = nearest(depth) if other is None else other.result()
         by_text = Ranking(rows, scores, text.scores_of, exhausted=len(rows) < depth)
         if isinstance(fusion, RRF):
-            return fuse(replace(near, complete=None), replace(by_text, complete=None), fusion, limit), by_text, near
+            bare = (replace(near, complete=None), replace(by_text, complete=None))
+            return fuse(*bare, fusion, limit, judge=False), by_text, near
         fused = fuse(near, by_text, fusion, limit)
         if fused.settled or depth >= DEPTH_MAX:
             return fused, by_text, near
         depth *= 4
+
+
+def _is_quick(text: TextSearch, query: VectorQuery) -> bool:
+    """Whether the vector side walks graphs or compares few vectors."""
+    numbers = 0
+    for part, allowed in zip(text.view.parts, text.accept, strict=True):
+        if query.exact or part.graph is None:
+            numbers += allowed.count * part.vectors.dimension
+    return numbers <= QUICK_NUMBERS
 
 
 def _completed(scores: Floats, rows: npt.NDArray[np.uint64], side: Ranking) -> Floats:

@@ -132,6 +132,8 @@ class Segment:
 
     def row_numbers_at(self, positions: Positions) -> RowNumbers:
         """The row numbers at these positions: uint64 [len(positions)]."""
+        if self._gapless:
+            return positions.astype(np.uint64) + np.uint64(self.entry.min_row)
         if len(self._row_batches) == 1:
             return self._row_batches[0][positions]
         numbers = np.empty(len(positions), np.uint64)
@@ -144,6 +146,9 @@ class Segment:
     def locate(self, row_numbers: RowNumbers) -> Positions:
         """The position of each row number, or -1: int64 [len(row_numbers)]."""
         wanted = np.asarray(row_numbers, dtype=np.uint64)
+        if self._gapless:
+            offset = wanted - np.uint64(self.entry.min_row)  # a smaller number wraps around to a huge one
+            return np.where(offset < self.rows, offset, np.uint64(2**64 - 1)).astype(np.int64)
         positions = np.full(len(wanted), -1, np.int64)
         if not self._row_batches or len(wanted) == 0:
             return positions
@@ -155,6 +160,12 @@ class Segment:
             found = numbers[place] == wanted[here]
             positions[here[found]] = place[found] + self._starts[batch]
         return positions
+
+    @cached_property
+    def _gapless(self) -> bool:
+        """Row numbers rise, so first, last and count can say that none is left out: then nothing has to be looked up."""
+        entry = self.entry
+        return entry.rows > 0 and entry.max_row - entry.min_row + 1 == entry.rows
 
     @cached_property
     def _first_rows(self) -> RowNumbers:

@@ -51,6 +51,13 @@ def native(work: Callable[[], Result]) -> Result:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A query compiled for one view, which takes it in the place of the query: for those who ask several times."""
+
+    compiled: tantivy.Query
+
+
+@dataclass(frozen=True)
 class TextView:
     """One committed version. Holds every row below `watermark` that was alive after log record `lsn`."""
 
@@ -63,9 +70,13 @@ class TextView:
     def rows(self) -> int:
         return native(lambda: count(self.searcher, everything()))
 
+    def prepare(self, query: str | TextQuery, *, strict: bool | None = None) -> Prepared:
+        """Raises InvalidArgumentError for a malformed query when strict."""
+        return Prepared(self._compile(query, None, strict))
+
     def search(
         self,
-        query: str | TextQuery,
+        query: str | TextQuery | Prepared,
         limit: int,
         *,
         accept: Accept | None = None,
@@ -102,7 +113,7 @@ class TextView:
             fetch = min(documents + 1, fetch * GROWTH)
 
     def matches(
-        self, query: str | TextQuery, *, fields: Iterable[str] | None = None, strict: bool | None = None
+        self, query: str | TextQuery | Prepared, *, fields: Iterable[str] | None = None, strict: bool | None = None
     ) -> RowNumbers:
         """All rows that match, in rising order of row number."""
         compiled = self._compile(query, fields, strict)
@@ -118,7 +129,7 @@ class TextView:
 
     def scores_of(
         self,
-        query: str | TextQuery,
+        query: str | TextQuery | Prepared,
         rows: RowNumbers,
         *,
         fields: Iterable[str] | None = None,
@@ -165,7 +176,11 @@ class TextView:
         names = self.compiler.chosen(wanted)
         return parse(asked, self.compiler.fields), names
 
-    def _compile(self, query: str | TextQuery, fields: Iterable[str] | None, strict: bool | None) -> tantivy.Query:
+    def _compile(
+        self, query: str | TextQuery | Prepared, fields: Iterable[str] | None, strict: bool | None
+    ) -> tantivy.Query:
+        if isinstance(query, Prepared):
+            return query.compiled
         parsed, names = self._parse(query, fields, strict)
         return native(lambda: self.compiler.compile(parsed, names))
 
@@ -223,4 +238,4 @@ def _none() -> tuple[RowNumbers, Scores]:
     return np.empty(0, np.uint64), np.empty(0, np.float32)
 
 
-__all__ = ["Accept", "RowNumbers", "Scores", "TextView", "native"]
+__all__ = ["Accept", "Prepared", "RowNumbers", "Scores", "TextView", "native"]
