@@ -59,7 +59,6 @@ class Core:
         self.on_publish: Callable[[], None] = lambda: None
         self._in_progress: set[str] = set()
         self._reserved: dict[object, int] = {}
-        self._sync_lock = threading.Lock()
         self._pending: deque[tuple[int, View]] = deque()
         self._log_end = log_end
         self._log: LogWriter | None = None
@@ -114,13 +113,10 @@ class Core:
         if log is None:
             return
         target = log.last_lsn if lsn is None else lsn
-        with self._sync_lock:
-            log = self._log or log  # rotated meanwhile: the new log counts on from the old one, all of which is durable
-            if log.durable_lsn < target:
-                self.check_writable()
-                with self._poisoning():
-                    log.sync(target)
-            self._publish(log.durable_lsn)
+        # A log that is rotated meanwhile is durable as a whole, and says so even when it is closed.
+        with self._poisoning():
+            durable = log.sync(target)
+        self._publish(durable)
 
     def _publish(self, lsn: int) -> None:
         view: View | None = None
@@ -141,7 +137,7 @@ class Core:
             return None
         self.sync()
         log = self.open_log()
-        with self._poisoning(), self._sync_lock:
+        with self._poisoning():
             self._log = log.rotate()
         self._log_schema = None
         return self.state.freeze(self._log.seq)
