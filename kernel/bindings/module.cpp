@@ -43,6 +43,8 @@ void translate(const std::exception_ptr& failure, void*) {
 }  // namespace
 
 NB_MODULE(_kernel, module) {
+    // A database that a script leaves open is alive when the interpreter ends; that is no leak to warn of.
+    nb::set_leak_warnings(false);
     nb::register_exception_translator(translate);
     module.def("simd", [] { return nearrow::simd().name; }, "The instruction set in use.");
     module.def("force_simd", &nearrow::force_simd, "Choose an instruction set (tests); False when this machine lacks it.");
