@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 from nearrow.analytics.sql_filter import SqlFilterEngine
+from nearrow.analytics.verbs import AnalyticVerbs
 from nearrow.errors import InvalidArgumentError
 from nearrow.progress import bar, steps
 from nearrow.query.accept import Filters, matching_rows
@@ -30,15 +31,11 @@ from nearrow.write.record import RowNumbers
 from nearrow.write.transaction import Transaction
 from nearrow.write.writer import Writer
 
-if TYPE_CHECKING:
-    import pandas
-    import polars
-
 Rows = Any
 """pyarrow Table, RecordBatch, RecordBatchReader or Dataset, pandas or polars frame, list of dicts, dict of columns."""
 
 
-class Collection:
+class Collection(AnalyticVerbs):
     """Rows with an id, a vector, texts and metadata. Get one from `Database.collection`; any thread may use it."""
 
     def __init__(self, store: Writer | Follower, on_close: Callable[[Collection], None] | None = None) -> None:
@@ -206,19 +203,6 @@ class Collection:
     def to_arrow(self) -> pa.Table:
         """All rows as a pyarrow.Table; mapped, not copied, where whole batches of a segment are alive."""
         return self.scan().read_all()
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """All rows as a pandas frame."""
-        frame: pandas.DataFrame = self.to_arrow().to_pandas()
-        return frame
-
-    def to_polars(self) -> polars.DataFrame:
-        """All rows as a polars frame."""
-        import polars
-
-        frame = polars.from_arrow(self.to_arrow())
-        assert isinstance(frame, polars.DataFrame)
-        return frame
 
     def search(
         self,

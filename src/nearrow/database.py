@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
+from nearrow.analytics.sql import check_question, named_in, run_sql
 from nearrow.collection import Collection
 from nearrow.errors import AlreadyExistsError, ClosedError, LockedError, NotFoundError, ReadOnlyError
 from nearrow.schema import CollectionConfig, nearest_name, validate_name
@@ -113,6 +114,12 @@ class Database:
             self._directory.remove_folder(folder)
             self._directory.sync_folder(COLLECTIONS)
             self._folders.pop(name, None)
+
+    def sql(self, query: str, parameters: Any = None, *, hits: Any = None, format: str = "arrow") -> Any:
+        """Like `Collection.sql`, over every collection that the query names, each in its newest version."""
+        check_question(query, format)
+        views = {name: self.collection(name)._view() for name in named_in(query, self.collections())}
+        return run_sql(query, views, parameters, hits=hits, format=format)
 
     def close(self) -> None:
         """Close every collection. Idempotent."""

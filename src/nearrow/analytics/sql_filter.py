@@ -89,7 +89,7 @@ class SqlFilterEngine:
             try:
                 row = cursor.execute("SELECT json_serialize_sql(?)", [_query(text)]).fetchone()
             except duckdb.Error as error:
-                raise FilterError(f"the SQL filter {text!r:.200} cannot be parsed: {_first_line(error)}") from None
+                raise FilterError(f"the SQL filter {text!r:.200} cannot be parsed: {first_line(error)}") from None
         try:
             parsed = json.loads(row[0]) if row else {}
         except RecursionError:
@@ -111,7 +111,7 @@ class SqlFilterEngine:
                 cursor.register("part", unsliced(table))
                 result = cursor.sql(f"{_query(text)} AS mask FROM part").to_arrow_table().column(0)
             except duckdb.Error as error:
-                raise FilterError(f"the SQL filter {text!r:.200} cannot be evaluated: {_first_line(error)}") from None
+                raise FilterError(f"the SQL filter {text!r:.200} cannot be evaluated: {first_line(error)}") from None
             finally:
                 cursor.unregister("part")
         if pa.types.is_null(result.type) or pa.types.is_boolean(result.type):
@@ -127,11 +127,11 @@ class SqlFilterEngine:
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
             if self._database is None:
-                self._database = _locked_database(self._threads)
+                self._database = locked_database(self._threads)
             return self._database.cursor()
 
 
-def _locked_database(threads: int | None) -> duckdb.DuckDBPyConnection:
+def locked_database(threads: int | None) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     database = duckdb.connect(":memory:")
@@ -177,7 +177,7 @@ def _query(text: str) -> str:
     return f"SELECT ({text}\n)"  # the line end closes a comment, so that it cannot swallow the bracket
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 

@@ -1,0 +1,48 @@
+"""Verbs: what may be asked of all rows of a collection at once?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from nearrow.segment.view import View
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+
+class AnalyticVerbs:
+    """The part of `Collection` that looks at whole views; the collection gives name, view and rows."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str: ...
+        def to_arrow(self) -> pa.Table: ...
+        def _view(self) -> View: ...
+
+    def sql(self, query: str, parameters: Any = None, *, hits: Any = None, format: str = "arrow") -> Any:
+        """DuckDB over the live rows, zero-copy: this collection is the table of its name.
+
+        parameters: a list for ? or a dict for $name. hits: what a search returned, as the table "hits".
+        format: "arrow", "pandas", "polars", or "json" (text). The query sees one consistent version, cannot change
+        rows and reaches no file or network. Raises InvalidArgumentError with what DuckDB says of a query that is wrong.
+        """
+        from nearrow.analytics.sql import run_sql
+
+        return run_sql(query, {self.name: self._view()}, parameters, hits=hits, format=format)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """All rows as a pandas frame."""
+        frame: pandas.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+    def to_polars(self) -> polars.DataFrame:
+        """All rows as a polars frame."""
+        import polars
+
+        frame = polars.from_arrow(self.to_arrow())
+        assert isinstance(frame, polars.DataFrame)
+        return frame
