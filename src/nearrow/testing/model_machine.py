@@ -30,12 +30,13 @@ from nearrow.testing.model import (
     run,
 )
 from nearrow.testing.model_harness import Harness
+from nearrow.testing.model_texts import TextRules
 from nearrow.testing.strategies import DIMENSION, STRING_IDS, bulks, ids, transactions, vectors, writes
 
 FAULTS: list[int | type[PowerCut]] = [PowerCut, errno.EIO, errno.ENOSPC]
 
 
-class CollectionMachine(RuleBasedStateMachine):
+class CollectionMachine(TextRules, RuleBasedStateMachine):
     """Subclass it by `machine()`, which says where the collection lies and of which kind it is."""
 
     make_harness: Callable[[], Harness]
