@@ -123,7 +123,7 @@ void Searcher::scan_candidates(const Scorer& scorer, int ef, const AcceptBits& a
 }
 
 template <class Scorer>
-void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, const AcceptBits& accept) {
+void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, const AcceptBits& accept, Way way) {
     const LevelView& base = graph_->level(0);
     if (accept.data == nullptr) {
         const int32_t entry = enter(scorer);
@@ -132,11 +132,16 @@ void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, con
     const double share = static_cast<double>(accept.count) / static_cast<double>(graph_->rows());
     // A pool that the re-ranking can choose from: codes alone order neighbours only roughly.
     const int scan_pool = static_cast<int>(std::max<int64_t>(2 * wanted + 32, 64));
-    if (accept.count <= std::max<int64_t>(kScanRows, 60 * static_cast<int64_t>(ef))) return scan_candidates(scorer, scan_pool, accept);
+    if (way == Way::automatic) {
+        const bool few = accept.count <= std::max<int64_t>(kScanRows, 60 * static_cast<int64_t>(ef));
+        way = few ? Way::scan : share >= kWalkThrough ? Way::through : Way::two_hops;
+    }
+    counters.way = static_cast<int64_t>(way);
+    if (way == Way::scan) return scan_candidates(scorer, scan_pool, accept);
     const auto passes = [&](int32_t node) { return accepts(node, accept); };
     const int32_t entry = enter(scorer);
     bool finished;
-    if (share >= kWalkThrough) {
+    if (way == Way::through) {
         const int frontier = static_cast<int>(std::min(4.0 * ef / share + 64.0, 1.0e6));
         finished = walk_through(base, scorer, passes, entry, 9 * ef / 8 + 2, frontier, accept.count, scratch_, counters);
     } else {
@@ -148,9 +153,11 @@ void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, con
             const int32_t node = position < 0 ? -1 : graph_->node_of(position);
             if (node >= 0) seeds_.push_back(node);
         }
-        finished = walk_two_hops(base, scorer, passes, seeds_.data(), static_cast<int>(seeds_.size()), 9 * ef / 5 + 10, accept.count, scratch_, counters);
+        finished = walk_two_hops(base, scorer, passes, seeds_.data(), static_cast<int>(seeds_.size()), 3 * ef + 10, accept.count, scratch_, counters);
     }
-    if (!finished) scan_candidates(scorer, scan_pool, accept);
+    if (finished) return;
+    counters.way += kGivenUp;
+    scan_candidates(scorer, scan_pool, accept);
 }
 
 void Searcher::fetch_row(int32_t node) const {
@@ -225,19 +232,22 @@ int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions
     return static_cast<int64_t>(count);
 }
 
-int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions, float* distances) {
+int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions, float* distances,
+                         Way way) {
     if (!exact_.set_query(query)) return -1;
     const int64_t accepted = accept.data == nullptr ? graph_->rows() : accept.count;
     const int64_t wanted = std::min(k, accepted);
     if (wanted <= 0) return 0;
     if (wanted * 4 >= graph_->rows() || accepted <= 2 * wanted) {
+        counters.way = static_cast<int64_t>(Way::exact);
+        counters.reranked += accepted;
         return flat_search(*vectors_, exact_, k, accept, positions, distances);
     }
     scanned_ = false;
     estimates_.clear();
     const int beam = static_cast<int>(std::min<int64_t>(std::max<int64_t>(ef, wanted), graph_->nodes()));
     if (graph_->code_kind() == CodeKind::none) {
-        find_candidates(FloatScorer{graph_, &exact_}, wanted, beam, accept);
+        find_candidates(FloatScorer{graph_, &exact_}, wanted, beam, accept, way);
     } else {
         code_query_.prepare(graph_->codebook(), exact_.padded_query(), exact_.query_norm());
         const Simd& loops = simd();
@@ -247,15 +257,18 @@ int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits
         if (graph_->metric() == Metric::dot) {
             const float unit = unit_key(graph_->codebook().step, !four);
             const ProductScorer products{scorer, graph_->norms(), four ? code_query_.four_offset() : 0, unit};
-            find_candidates(products, wanted, beam, accept);
+            find_candidates(products, wanted, beam, accept, way);
         } else {
-            find_candidates(scorer, wanted, beam, accept);
+            find_candidates(scorer, wanted, beam, accept, way);
         }
     }
     refine(wanted);
     const int64_t found = finish(wanted, accept, positions, distances);
     // Too few nodes reached, or a damaged file: look at every row rather than answer short.
-    return found == wanted && !uncertain_ ? found : flat_search(*vectors_, exact_, k, accept, positions, distances);
+    if (found == wanted && !uncertain_) return found;
+    counters.way = static_cast<int64_t>(Way::exact) + kGivenUp;
+    counters.reranked += accepted;
+    return flat_search(*vectors_, exact_, k, accept, positions, distances);
 }
 
 }  // namespace nearrow

@@ -15,6 +15,10 @@ namespace nearrow {
 // The beam that reaches `target` recall for k results, read from the graph's measured curve.
 int beam_for(const GraphView& graph, double target, int64_t k);
 
+// How a filtered search finds its candidates. What a search reports in its counters, too: 0 is then the plain walk.
+enum class Way : int { automatic = 0, scan = 1, through = 2, two_hops = 3, exact = 4 };
+constexpr int64_t kGivenUp = 8;  // added when a walk cost too much and was finished by a scan
+
 // One per thread, reused from query to query. REQUIRES: graph and vectors outlive it; vectors.rows() == graph.rows().
 class Searcher {
   public:
@@ -22,7 +26,9 @@ class Searcher {
 
     // Returns how many hits: min(k, accepted), always. Hits are sorted by (exact distance, position).
     // Returns −1 when the query holds NaN or infinity, or is zero under cosine.
-    int64_t search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions, float* distances);
+    // `way` is for searches with accept bits: automatic chooses by constants, a planner that knows better may say.
+    int64_t search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions, float* distances,
+                   Way way = Way::automatic);
 
     WalkCounters counters;
 
@@ -35,7 +41,7 @@ class Searcher {
     template <class Scorer>
     int32_t enter(const Scorer& scorer);
     template <class Scorer>
-    void find_candidates(const Scorer& scorer, int64_t wanted, int ef, const AcceptBits& accept);
+    void find_candidates(const Scorer& scorer, int64_t wanted, int ef, const AcceptBits& accept, Way way);
     template <class Scorer>
     void scan_candidates(const Scorer& scorer, int ef, const AcceptBits& accept);
     bool accepts(int32_t node, const AcceptBits& accept) const;

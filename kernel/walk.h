@@ -16,6 +16,7 @@ struct WalkCounters {
     int64_t hops = 0;
     int64_t distances = 0;
     int64_t reranked = 0;
+    int64_t way = 0;  // how the candidates were found: a Way, plus kGivenUp
 };
 
 // A pool entry sorts by (key, node) and carries whether it was expanded in its lowest bit.

@@ -3,6 +3,7 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -103,17 +104,20 @@ nb::tuple search_one(Graph& graph, const Query& query, int64_t k, std::optional<
     return nb::make_tuple(positions.array({static_cast<size_t>(found)}), distances.array({static_cast<size_t>(found)}));
 }
 
+constexpr size_t kCounters = 4;
+
 nb::tuple search_many(Graph& graph, const Queries& queries, int64_t k, std::optional<int64_t> ef, double target,
-                      const std::optional<Bits>& accept, std::optional<int64_t> accept_count, int threads) {
+                      const std::optional<Bits>& accept, std::optional<int64_t> accept_count, int threads, int way) {
     check_dimension(queries.shape(1), graph.vectors().dimension());
     const int beam = beam_of(graph.view(), ef, target, k);
     const AcceptBits bits = accept_bits(accept, accept_count, graph.view().rows());
+    if (way < 0 || way > static_cast<int>(Way::two_hops)) throw std::invalid_argument("way must be from 0 to 3");
     const size_t n = queries.shape(0);
     const auto width = static_cast<size_t>(std::min<int64_t>(k, graph.view().rows()));
     Output<int64_t> positions(n * width);
     Output<float> distances(n * width);
     Output<int32_t> counts(n);
-    Output<int64_t> counters(n * 3);
+    Output<int64_t> counters(n * kCounters);
     std::atomic<bool> refused{false};
     {
         const nb::gil_scoped_release release;
@@ -124,7 +128,7 @@ nb::tuple search_many(Graph& graph, const Queries& queries, int64_t k, std::opti
                 int64_t* to = positions.data + i * width;
                 float* far = distances.data + i * width;
                 searcher->counters = {};
-                int64_t found = searcher->search(queries.data() + i * queries.shape(1), k, beam, bits, to, far);
+                int64_t found = searcher->search(queries.data() + i * queries.shape(1), k, beam, bits, to, far, static_cast<Way>(way));
                 if (found < 0) {
                     refused = true;
                     found = 0;
@@ -132,15 +136,15 @@ nb::tuple search_many(Graph& graph, const Queries& queries, int64_t k, std::opti
                 counts.data[i] = static_cast<int32_t>(found);
                 std::fill(to + found, to + width, -1);
                 std::fill(far + found, far + width, INFINITY);
-                counters.data[3 * i] = searcher->counters.hops;
-                counters.data[3 * i + 1] = searcher->counters.distances;
-                counters.data[3 * i + 2] = searcher->counters.reranked;
+                const WalkCounters& counted = searcher->counters;
+                const int64_t row[kCounters] = {counted.hops, counted.distances, counted.reranked, counted.way};
+                std::copy(row, row + kCounters, counters.data + kCounters * i);
             }
             graph.give_back(std::move(searcher));
         });
     }
     if (refused) refuse_query();
-    return nb::make_tuple(positions.array({n, width}), distances.array({n, width}), counts.array({n}), counters.array({n, 3}));
+    return nb::make_tuple(positions.array({n, width}), distances.array({n, width}), counts.array({n}), counters.array({n, kCounters}));
 }
 
 // Runs Python's signal handlers and the progress callback between batches, at most every 50 ms.
@@ -224,7 +228,7 @@ void bind_graph(nb::module_& module) {
         .def("merge", &merge, "vectors"_a, "positions"_a, "codes"_a, "threads"_a, "seed"_a, "progress"_a.none(), nb::keep_alive<0, 2>())
         .def("search_one", &search_one, "query"_a, "k"_a, "ef"_a.none(), "target"_a)
         .def("search_many", &search_many, "queries"_a, "k"_a, "ef"_a.none(), "target"_a, "accept"_a.none(), "accept_count"_a.none(),
-             "threads"_a)
+             "threads"_a, "way"_a = 0)
         .def("beam_for", [](const Graph& graph, double target, int64_t k) { return beam_for(graph.view(), target, k); }, "target"_a,
              "k"_a)
         .def("check",

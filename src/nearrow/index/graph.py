@@ -21,6 +21,12 @@ Codes = Literal["auto", 4, 8] | None
 
 EF_CONSTRUCTION = 80
 
+Way = Literal["auto", "scan", "through", "two hops"]
+WAY_NUMBERS: dict[Way, int] = {"auto": 0, "scan": 1, "through": 2, "two hops": 3}
+WAYS = ("walk", "scan", "through", "two hops", "exact")
+"""What a search reports: the plain walk, the scan of codes, the two filtered walks, the scan of the vectors."""
+GIVEN_UP = 8
+
 
 def _codes_number(codes: Codes) -> int:
     numbers: dict[Any, int] = {"auto": -1, None: 0, 4: 4, 8: 8}
@@ -132,14 +138,18 @@ class Graph:
         accept_count: int | None = None,
         threads: int = 1,
         counters: bool = False,
+        way: Way = "auto",
     ) -> Any:
         """(positions int64[b, k], distances float32[b, k], counts int32[b]); beyond a count: −1 and infinity.
 
         Always min(k, accepted) hits, sorted by (distance, position), distances exact. k is cut to the number of rows.
-        With counters=True a fourth array int64[b, 3]: hops, code distances, exact distances.
+        With counters=True a fourth array int64[b, 4]: hops, code distances, exact distances, and how the candidates were
+        found (WAYS; GIVEN_UP added where a walk was finished by a scan). way: how they are to be found under a filter.
         """
         array = query_batch(queries, self.vectors.dimension)
-        result = self._kernel.search_many(array, k, ef_search, target_recall, accept, accept_count, threads or 0)
+        result = self._kernel.search_many(
+            array, k, ef_search, target_recall, accept, accept_count, threads or 0, WAY_NUMBERS[way]
+        )
         return result if counters else result[:3]
 
     def search_one(

@@ -137,7 +137,9 @@ def _extras_of_each(extras: Extras, queries: int) -> list[Extras]:
     if not isinstance(extras.text, (list, tuple)):
         return [extras] * queries
     if len(extras.text) != queries:
-        raise InvalidArgumentError(f"text has {len(extras.text)} texts for {queries} queries; give one for each, or one")
+        raise InvalidArgumentError(
+            f"text has {len(extras.text)} texts for {queries} queries; give one for each, or one"
+        )
     return [replace(extras, text=text) for text in extras.text]
 
 

@@ -144,7 +144,9 @@ def _nearest(text: TextSearch, metric: str, vector: Vector, query: VectorQuery) 
             distances[here] = exact_distances(vectors, metric, vector, position[here])
         return similarity(distances, metric)
 
-    return Ranking(rows, similarity(found.distance, metric), complete, exhausted=query.k is None or len(found) < query.k)
+    return Ranking(
+        rows, similarity(found.distance, metric), complete, exhausted=query.k is None or len(found) < query.k
+    )
 
 
 def _first(ranking: Ranking, depth: int) -> Ranking:

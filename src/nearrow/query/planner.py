@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from nearrow.query.accept import Accept
 from nearrow.query.estimate import estimated_share
@@ -47,7 +48,7 @@ CROSSOVERS = Crossovers()
 class PartPlan:
     """How one part is searched, and what its filter lets through.
 
-    measured: what a search of this part counted: hops, code_distances, exact_distances, and its seconds.
+    measured: what a search of this part really did: its way, hops, code_distances, exact_distances, and its seconds.
     """
 
     part: str
@@ -57,7 +58,7 @@ class PartPlan:
     pruned: bool = False
     estimated_selectivity: float = 1.0
     beam: int | None = None
-    measured: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def selectivity(self) -> float:
@@ -67,12 +68,14 @@ class PartPlan:
         by_zone = ", decided by its zone map" if self.pruned else f", estimated {self.estimated_selectivity:.2%}"
         beam = f", beam {self.beam}" if self.beam is not None else ""
         counted = "".join(
-            f", {value * 1e6:,.0f} µs" if name == "seconds" else f", {value:,.0f} {name.replace('_', ' ')}"
+            f", {value * 1e6:,.0f} µs" if name == "seconds" else f", {value:,} {name.replace('_', ' ')}"
             for name, value in self.measured.items()
+            if name != "way"
         )
+        done = f", in fact: {self.measured['way']}" if "way" in self.measured else ""
         return (
             f"{self.part}: {self.strategy} ({MEANING[self.strategy]}){beam}; "
-            f"{self.accepted:,} of {self.rows:,} rows pass ({self.selectivity:.2%}{by_zone}){counted}"
+            f"{self.accepted:,} of {self.rows:,} rows pass ({self.selectivity:.2%}{by_zone}){done}{counted}"
         )
 
 

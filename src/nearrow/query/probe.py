@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from nearrow.hits import Hits
+from nearrow.index.graph import GIVEN_UP, WAYS
 from nearrow.query.accept import Accept
 from nearrow.query.explanation import Explanation
 from nearrow.query.nearest import search_part
@@ -34,7 +36,7 @@ def explain(
 
 def _measured(
     planned: PartPlan, part: Part, metric: str, vector: Vector, request: Request, allowed: Accept
-) -> Mapping[str, float]:
+) -> Mapping[str, Any]:
     if planned.strategy in (SKIP, WORDS):
         return {}
     began = time.perf_counter()
@@ -52,5 +54,11 @@ def _measured(
         counters=True,
     )
     seconds = time.perf_counter() - began
-    names = ("hops", "code_distances", "exact_distances")
-    return {**dict(zip(names, counters[0].tolist(), strict=False)), "seconds": seconds}
+    hops, codes, exact, way = counters[0].tolist()
+    return {
+        "way": WAYS[way % GIVEN_UP] + (", given up for a scan" if way >= GIVEN_UP else ""),
+        "hops": hops,
+        "code_distances": codes,
+        "exact_distances": exact,
+        "seconds": seconds,
+    }
