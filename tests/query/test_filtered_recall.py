@@ -1,0 +1,109 @@
+"""Filtered recall: are the nearest rows that pass found, however few pass and wherever they lie?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import nearrow
+from nearrow.collection import Collection
+from nearrow.index.graph import GIVEN_UP, WAY_NUMBERS, Way
+
+SHARES = [0.0001, 0.001, 0.003, 0.01, 0.05, 0.10, 0.40, 0.90]
+CORRELATIONS = ["uncorrelated", "correlated", "anti-correlated"]
+ANCHOR = 42
+QUERIES = 40
+
+
+class Planted:
+    """10,000 real rows in one segment; `random_rank` is a random order, `anchor_rank` the order of nearness to one row."""
+
+    def __init__(self, rows: pa.Table, queries: np.ndarray) -> None:
+        vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
+        self.unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        self.ranks = {
+            "random_rank": np.random.default_rng(5).permutation(len(rows)),
+            "anchor_rank": np.argsort(np.argsort(-self.unit @ self.unit[ANCHOR], kind="stable"), kind="stable"),
+        }
+        near = np.argsort(-queries @ self.unit[ANCHOR], kind="stable")
+        self.queries = {
+            "uncorrelated": queries[:QUERIES],
+            "correlated": queries[near[:QUERIES]],
+            "anti-correlated": queries[near[::-1][:QUERIES]],
+        }
+        columns = {name: pa.array(values.astype(np.int32)) for name, values in self.ranks.items()}
+        table = rows.select(["id", "vector", "pos", "lexname", "n_words"])
+        for name, values in columns.items():
+            table = table.append_column(name, values)
+        database = nearrow.connect(":memory:")
+        self.collection: Collection = database.create_collection("planted", dimension=384, metric="cosine")
+        self.collection.add(table)
+        self.collection.compact()
+        self.table = table
+
+    def passing(self, share: float, correlation: str) -> tuple[dict[str, Any], np.ndarray]:
+        column = "random_rank" if correlation == "uncorrelated" else "anchor_rank"
+        bound = max(1, round(share * len(self.unit)))
+        return {column: {"$lt": bound}}, self.ranks[column] < bound
+
+    def limits(self, queries: np.ndarray, passes: np.ndarray) -> np.ndarray:
+        """The distance of the tenth (or last) row that passes, for each query."""
+        unit = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+        distances = np.sort(1 - unit @ self.unit[passes].T, axis=1)
+        return np.asarray(distances[:, min(10, distances.shape[1]) - 1])
+
+
+@pytest.fixture(scope="module")
+def planted(wordnet_10k: pa.Table, wordnet_queries: np.ndarray) -> Planted:
+    return Planted(wordnet_10k, wordnet_queries)
+
+
+@pytest.mark.parametrize("correlation", CORRELATIONS)
+@pytest.mark.parametrize("share", SHARES)
+def test_recall_holds_at_every_selectivity(planted: Planted, share: float, correlation: str) -> None:
+    where, passes = planted.passing(share, correlation)
+    queries = planted.queries[correlation]
+    wanted = min(10, int(passes.sum()))
+    found = []
+    for query, limit in zip(queries, planted.limits(queries, passes), strict=True):
+        hits = planted.collection.search(query, k=10, where=where)
+        assert len(hits) == wanted
+        found.append(np.count_nonzero(hits.distances <= limit + 1e-5) / wanted)
+    assert np.mean(found) >= 0.95
+
+
+@pytest.mark.parametrize("where", [{"pos": "adj"}, {"lexname": "noun.plant"}, {"n_words": {"$gte": 8}}], ids=str)
+def test_recall_holds_under_real_metadata(planted: Planted, where: dict[str, Any]) -> None:
+    assert planted.collection.recall(k=10, sample=60, where=where) >= 0.95
+
+
+@pytest.mark.parametrize("way", ["scan", "through", "two hops"])
+@pytest.mark.parametrize("correlation", CORRELATIONS)
+@pytest.mark.parametrize("share", [0.0002, 0.003, 0.1, 0.4, 0.9])
+def test_every_way_fills_its_answer(planted: Planted, share: float, correlation: str, way: Way) -> None:
+    """Ways that the planner would not take here must be complete, too; those that it would are good."""
+    _, passes = planted.passing(share, correlation)
+    queries = planted.queries[correlation]
+    (part,) = planted.collection._view().parts
+    assert part.graph is not None
+    positions, distances, counts, counters = part.graph.search(
+        queries,
+        10,
+        ef_search=64,
+        accept=np.packbits(passes, bitorder="little"),
+        accept_count=int(passes.sum()),
+        counters=True,
+        way=way,
+    )
+    wanted = min(10, int(passes.sum()))
+    assert (counts == wanted).all()
+    assert passes[positions[:, :wanted]].all()
+    assert (np.diff(distances[:, :wanted], axis=1) >= 0).all()
+    limits = planted.limits(queries, passes)
+    found = np.count_nonzero(distances[:, :wanted] <= limits[:, None] + 1e-5) / (wanted * len(queries))
+    assert found >= (0.95 if share >= 0.1 or way == "scan" else 0.6)
+    ways = set((counters[:, 3] % GIVEN_UP).tolist())
+    assert ways <= {WAY_NUMBERS[way], 4}
