@@ -35,6 +35,9 @@ class VisitedSet {
 struct AcceptBits {
     const uint8_t* data = nullptr;
     int64_t count = 0;  // set bits among the rows, when data is not null
+    // The same by node of a graph, if somebody made it: a filter that is asked again is then tested and scanned in the
+    // order in which codes lie. Only a hint which nodes to look at: what is returned passed `data`.
+    const uint8_t* nodes = nullptr;
     bool test(int64_t position) const { return data == nullptr || ((data[position >> 3] >> (position & 7)) & 1) != 0; }
 };
 

@@ -11,8 +11,8 @@ namespace {
 
 constexpr double kMissAllowed = 0.8;  // of the misses that a target recall would allow
 constexpr size_t kRowsAhead = 4;
-constexpr int64_t kScanRows = 14000;   // accepted rows that are always scanned
-constexpr double kWalkThrough = 0.15;  // share of accepted rows from which everything is walked
+constexpr int64_t kScanRows = 10000;   // accepted rows that are always scanned
+constexpr double kWalkThrough = 0.25;  // share of accepted rows from which everything is walked
 
 // Exact distances as walk keys, for graphs without codes.
 struct FloatScorer {
@@ -67,10 +67,18 @@ int beam_for(const GraphView& graph, double target, int64_t k) {
     return static_cast<int>(std::clamp(std::ceil(beam), 1.0, 1e7));
 }
 
+void node_bits(const GraphView& graph, const AcceptBits& accept, uint8_t* bits) {
+    each_accepted(graph.rows(), accept, [&](int64_t position) {
+        const int32_t node = graph.node_of(position);
+        if (node >= 0) bits[node >> 3] = static_cast<uint8_t>(bits[node >> 3] | 1U << (node & 7));
+    });
+}
+
 Searcher::Searcher(const GraphView& graph, const Vectors& vectors)
     : graph_(&graph), vectors_(&vectors), exact_(vectors, graph.metric()) {}
 
 bool Searcher::accepts(int32_t node, const AcceptBits& accept) const {
+    if (accept.nodes != nullptr) return ((accept.nodes[node >> 3] >> (node & 7)) & 1) != 0;
     for (const int32_t position : graph_->positions_of(node)) {
         if (static_cast<uint32_t>(position) < static_cast<uint64_t>(graph_->rows()) && accept.test(position)) return true;
     }
@@ -106,6 +114,13 @@ void Searcher::scan_candidates(const Scorer& scorer, int ef, const AcceptBits& a
                       graph_->level(0).lists, 0);
         nodes_.clear();
     };
+    if (accept.nodes != nullptr) {
+        each_accepted(graph_->nodes(), {accept.nodes, accept.count, nullptr}, [&](int64_t node) {
+            nodes_.push_back(static_cast<int32_t>(node));
+            if (nodes_.size() == 512) flush();
+        });
+        return flush();
+    }
     each_accepted(graph_->rows(), accept, [&](int64_t position) {
         const int32_t node = graph_->node_of(position);
         if (node < 0) return;

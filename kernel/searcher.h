@@ -19,6 +19,9 @@ int beam_for(const GraphView& graph, double target, int64_t k);
 enum class Way : int { automatic = 0, scan = 1, through = 2, two_hops = 3, exact = 4 };
 constexpr int64_t kGivenUp = 8;  // added when a walk cost too much and was finished by a scan
 
+// Sets in `bits` (a bit for each node, zeroed before) the nodes that stand for an accepted position.
+void node_bits(const GraphView& graph, const AcceptBits& accept, uint8_t* bits);
+
 // One per thread, reused from query to query. REQUIRES: graph and vectors outlive it; vectors.rows() == graph.rows().
 class Searcher {
   public:

@@ -106,11 +106,25 @@ nb::tuple search_one(Graph& graph, const Query& query, int64_t k, std::optional<
 
 constexpr size_t kCounters = 4;
 
+nb::object bits_by_node(const Graph& graph, const Bits& accept) {
+    const AcceptBits bits = accept_bits(accept, std::nullopt, graph.view().rows());
+    const size_t size = (static_cast<size_t>(graph.view().nodes()) + 7) / 8;
+    Output<uint8_t> out(size);
+    std::fill(out.data, out.data + size, uint8_t{0});
+    {
+        const nb::gil_scoped_release release;
+        node_bits(graph.view(), bits, out.data);
+    }
+    return nb::cast(out.array({size}));
+}
+
 nb::tuple search_many(Graph& graph, const Queries& queries, int64_t k, std::optional<int64_t> ef, double target,
-                      const std::optional<Bits>& accept, std::optional<int64_t> accept_count, int threads, int way) {
+                      const std::optional<Bits>& accept, std::optional<int64_t> accept_count, int threads, int way,
+                      const std::optional<Bits>& accept_nodes) {
     check_dimension(queries.shape(1), graph.vectors().dimension());
     const int beam = beam_of(graph.view(), ef, target, k);
-    const AcceptBits bits = accept_bits(accept, accept_count, graph.view().rows());
+    AcceptBits bits = accept_bits(accept, accept_count, graph.view().rows());
+    if (bits.data != nullptr) bits.nodes = accept_bits(accept_nodes, 0, graph.view().nodes()).data;
     if (way < 0 || way > static_cast<int>(Way::two_hops)) throw std::invalid_argument("way must be from 0 to 3");
     const size_t n = queries.shape(0);
     const auto width = static_cast<size_t>(std::min<int64_t>(k, graph.view().rows()));
@@ -228,7 +242,8 @@ void bind_graph(nb::module_& module) {
         .def("merge", &merge, "vectors"_a, "positions"_a, "codes"_a, "threads"_a, "seed"_a, "progress"_a.none(), nb::keep_alive<0, 2>())
         .def("search_one", &search_one, "query"_a, "k"_a, "ef"_a.none(), "target"_a)
         .def("search_many", &search_many, "queries"_a, "k"_a, "ef"_a.none(), "target"_a, "accept"_a.none(), "accept_count"_a.none(),
-             "threads"_a, "way"_a = 0)
+             "threads"_a, "way"_a = 0, "accept_nodes"_a = nb::none())
+        .def("node_bits", &bits_by_node, "accept"_a)
         .def("beam_for", [](const Graph& graph, double target, int64_t k) { return beam_for(graph.view(), target, k); }, "target"_a,
              "k"_a)
         .def("check",

@@ -123,6 +123,10 @@ class Graph:
         """The ef_search at which the measured curve reaches the recall asked."""
         return self._kernel.beam_for(target_recall, k)
 
+    def node_bits(self, accept: Bits) -> Bits:
+        """`accept` in the order of the graph's nodes: searches with both are quicker. Costs nanoseconds a row accepted."""
+        return self._kernel.node_bits(accept)
+
     def check(self) -> list[str]:
         """The full audit: digest, bounds, maps, reachability of every node. An empty list means sound."""
         return self._kernel.check()
@@ -139,16 +143,18 @@ class Graph:
         threads: int = 1,
         counters: bool = False,
         way: Way = "auto",
+        accept_nodes: Bits | None = None,
     ) -> Any:
         """(positions int64[b, k], distances float32[b, k], counts int32[b]); beyond a count: −1 and infinity.
 
         Always min(k, accepted) hits, sorted by (distance, position), distances exact. k is cut to the number of rows.
         With counters=True a fourth array int64[b, 4]: hops, code distances, exact distances, and how the candidates were
         found (WAYS; GIVEN_UP added where a walk was finished by a scan). way: how they are to be found under a filter.
+        accept_nodes: `node_bits(accept)`, for a filter that is asked more than once.
         """
         array = query_batch(queries, self.vectors.dimension)
         result = self._kernel.search_many(
-            array, k, ef_search, target_recall, accept, accept_count, threads or 0, WAY_NUMBERS[way]
+            array, k, ef_search, target_recall, accept, accept_count, threads or 0, WAY_NUMBERS[way], accept_nodes
         )
         return result if counters else result[:3]
 

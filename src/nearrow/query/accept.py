@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from nearrow.index.hnsw import Graph
 from nearrow.query.facets import FacetCache
 from nearrow.query.filter import BitmapCache, Filter, SqlEngine, bits, columns_of, evaluate, prune
 from nearrow.query.filter.cache import BytesCache
@@ -22,6 +23,18 @@ from nearrow.query.filter.evaluate import SqlMasks
 from nearrow.query.parsed import ParsedFilters
 from nearrow.segment.rows import Bits
 from nearrow.segment.view import Part, View
+
+
+NODES_MIN = 1_000
+"""Fewer accepted rows are looked at as quickly in any order."""
+
+
+@dataclass
+class _ByNode:
+    """What is made of an Accept when it is used again. Two threads may make it twice, which does no harm."""
+
+    asked: int = 0
+    made: tuple[Graph, Bits] | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,20 @@ class Accept:
     count: int
     pruned: bool = False
     """The zone map answered: the rows were not looked at."""
+    by_node: _ByNode = field(default_factory=_ByNode, compare=False, repr=False)
+
+    def nodes(self, graph: Graph, queries: int = 1) -> Bits | None:
+        """The bitmap in the order of the graph's nodes, once these rows are asked for again (or by many queries)."""
+        if self.bits is None or self.count < NODES_MIN:
+            return None
+        known = self.by_node
+        known.asked += queries
+        made = known.made
+        if made is None or made[0] is not graph:
+            if known.asked <= 1:
+                return None
+            made = known.made = (graph, graph.node_bits(self.bits))
+        return made[1]
 
 
 ANSWERS_BYTES_MAX = 32 << 20
@@ -74,7 +101,7 @@ class Filters:
         found = answers.by_filter.get(None, where.key)
         if found is None:
             found = [self._accept(part, where, view.schema) for part in view.parts]
-            size = sum(0 if accept.bits is None else accept.bits.nbytes for accept in found)
+            size = sum(0 if accept.bits is None else 2 * accept.bits.nbytes for accept in found)
             answers.by_filter.put_sized(None, where.key, found, size)
         return found
 

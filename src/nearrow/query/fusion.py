@@ -138,23 +138,42 @@ def parse_fusion(spec: FusionSpec) -> Fusion:
     raise InvalidArgumentError(f"fusion must be a name, RRF(…), Weighted(…) or a function, not {type(spec).__name__}")
 
 
-def fuse(vector: Ranking, text: Ranking, fusion: Fusion, limit: int, *, judge: bool = True) -> Fused:
-    """The best `limit` rows of both sides together, by (combined score falling, row number).
-
-    judge: find out whether they are settled (else they are not said to be).
-    """
+def fuse(vector: Ranking, text: Ranking, fusion: Fusion, limit: int) -> Fused:
+    """The best `limit` rows of both sides together, by (combined score falling, row number)."""
     ranks_suffice = isinstance(fusion, RRF)
     candidates = gather(vector, text, complete=not ranks_suffice)
     combined = fusion.combine(candidates)
-    best = np.lexsort((candidates.rows, -combined))
+    best = np.argsort(-combined, kind="stable")  # candidates come by row number
     order = best[:limit]
     top = candidates.take(order)
     if ranks_suffice:  # computing the other side's scores for the rows shown only is much cheaper
         top = completed(top, vector, text)
     return Fused(
         top.rows, combined[order], top.vector_scores, top.text_scores, top.vector_ranks, top.text_ranks,
-        settled=judge and _settled(vector, text, fusion, candidates, combined, best, limit),
+        settled=_settled(vector, text, fusion, candidates, combined, best, limit),
     )  # fmt: skip
+
+
+def fuse_ranks(vector: Ranking, text: Ranking, fusion: RRF, limit: int) -> Fused:
+    """What `fuse` gives for RRF without completed scores (NaN) and without finding out whether it is settled: quicker."""
+    split = len(vector.rows)
+    found = np.concatenate([vector.rows, text.rows])
+    order = np.argsort(found, kind="stable")  # of a row that both found, the vector's place comes first
+    ascending = found[order]
+    fresh = np.ones(len(found), np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=fresh[1:])
+    starts = np.flatnonzero(fresh)
+    shares = 1.0 / (fusion.k + np.concatenate([np.arange(1, split + 1), np.arange(1, len(text.rows) + 1)]))
+    combined = np.add.reduceat(shares[order], starts) if len(starts) else np.empty(0)
+    best = np.argsort(-combined, kind="stable")[:limit]
+    first = order[starts[best]]
+    last = order[np.append(starts[1:], len(found))[best] - 1]
+    by_vector, by_text = first < split, last >= split
+    vector_scores, text_scores = np.full(len(best), np.nan), np.full(len(best), np.nan)
+    vector_scores[by_vector] = vector.scores[first[by_vector]]
+    text_scores[by_text] = text.scores[last[by_text] - split]
+    ranks = np.where(by_vector, first + 1, 0), np.where(by_text, last - split + 1, 0)
+    return Fused(ascending[starts[best]], combined[best], vector_scores, text_scores, *ranks, settled=False)
 
 
 def normalised(candidates: Candidates, how: str) -> tuple[Floats, Floats]:
@@ -239,6 +258,7 @@ __all__ = [
     "Weighted",
     "checked_scores",
     "fuse",
+    "fuse_ranks",
     "gather",
     "normalised",
     "parse_fusion",

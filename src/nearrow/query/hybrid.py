@@ -1,10 +1,10 @@
 """Hybrid: what do vectors and words find together?
 
-Each side looks `depth` rows deep, both at once unless the vectors take less time than waking a thread. A row that only one side returned gets the other side's true score (an
-exact distance; BM25, 0 where it does not match). RRF adds up ranks within the depth, so one round decides it, and the
-scores that only the hits show are computed when they are first read. Fusions of scores complete all candidates first,
-and look deeper when a row further down could still enter the top k. Within a distance, both sides see only the rows
-within it.
+Each side looks `depth` rows deep, both at once unless the vectors take less time than waking a thread. A row that only
+one side returned gets the other side's true score (an exact distance; BM25, 0 where it does not match). RRF adds up ranks
+within the depth, so one round decides it, and the scores that only the hits show are computed when they are first read.
+Fusions of scores complete all candidates first, and look deeper when a row further down could still enter the top k.
+Within a distance, both sides see only the rows within it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearrow.index.hnsw import exact_distances
-from nearrow.query.fusion import RRF, Fusion, fuse
+from nearrow.query.fusion import RRF, Fusion, fuse, fuse_ranks
 from nearrow.query.nearest import search_one
 from nearrow.query.query import Vector, VectorQuery
 from nearrow.query.ranked import NOTHING, Ranked
@@ -104,8 +104,7 @@ def _fused(
         near = nearest(depth) if other is None else other.result()
         by_text = Ranking(rows, scores, text.scores_of, exhausted=len(rows) < depth)
         if isinstance(fusion, RRF):
-            bare = (replace(near, complete=None), replace(by_text, complete=None))
-            return fuse(*bare, fusion, limit, judge=False), by_text, near
+            return fuse_ranks(near, by_text, fusion, limit), by_text, near
         fused = fuse(near, by_text, fusion, limit)
         if fused.settled or depth >= DEPTH_MAX:
             return fused, by_text, near

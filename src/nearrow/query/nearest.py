@@ -93,6 +93,7 @@ def search_part(
             target_recall=query.target_recall,
             accept=allowed.bits,
             accept_count=allowed.count,
+            accept_nodes=allowed.nodes(part.graph, len(queries)),
             threads=threads,
         )
     if len(queries) == 1:  # every search gives min(k, accepted)

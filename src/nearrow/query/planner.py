@@ -33,12 +33,12 @@ class Crossovers:
     """Where one way of searching a graph under a filter becomes cheaper than the next.
 
     scan_rows: up to so many accepted rows are scanned (or 60 times the beam, if that is more). masked_share: from this
-    share of accepted rows everything is walked. The kernel decides by the same numbers (docs/decisions/034, 050).
+    share of accepted rows everything is walked. The kernel decides by the same numbers (docs/decisions/072).
     """
 
-    scan_rows: int = 14_000
+    scan_rows: int = 10_000
     scan_beams: int = 60
-    masked_share: float = 0.15
+    masked_share: float = 0.25
 
 
 CROSSOVERS = Crossovers()

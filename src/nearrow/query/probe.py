@@ -51,6 +51,7 @@ def _measured(
         target_recall=query.target_recall,
         accept=allowed.bits,
         accept_count=allowed.count,
+        accept_nodes=allowed.nodes(part.graph),
         counters=True,
     )
     seconds = time.perf_counter() - began

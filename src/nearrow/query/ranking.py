@@ -81,9 +81,16 @@ def similarity(distances: npt.NDArray[np.floating], metric: str) -> Floats:
 
 def gather(vector: Ranking, text: Ranking, *, complete: bool = True) -> Candidates:
     """The union of two rankings; `complete`: with the scores that one side lacks, computed by it."""
-    rows = np.union1d(np.asarray(vector.rows, np.uint64), np.asarray(text.rows, np.uint64))
-    vector_ranks, vector_scores = _side(vector, rows)
-    text_ranks, text_scores = _side(text, rows)
+    found = np.concatenate([np.asarray(vector.rows, np.uint64), np.asarray(text.rows, np.uint64)])
+    order = np.argsort(found, kind="stable")
+    ascending = found[order]
+    fresh = np.ones(len(found), np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=fresh[1:])
+    rows = ascending[fresh]
+    place = np.empty(len(found), np.intp)  # of each row found, in `rows`
+    place[order] = np.cumsum(fresh) - 1
+    vector_ranks, vector_scores = _side(vector, place[: len(vector.rows)], len(rows))
+    text_ranks, text_scores = _side(text, place[len(vector.rows) :], len(rows))
     candidates = Candidates(rows, vector_scores, text_scores, vector_ranks, text_ranks)
     return completed(candidates, vector, text) if complete else candidates
 
@@ -97,12 +104,11 @@ def completed(candidates: Candidates, vector: Ranking, text: Ranking) -> Candida
     return replace(candidates, vector_scores=vector_scores, text_scores=text_scores)
 
 
-def _side(side: Ranking, rows: RowNumbers) -> tuple[Ranks, Floats]:
-    ranks = np.zeros(len(rows), np.int64)
-    scores = np.full(len(rows), np.nan)
-    at = np.searchsorted(rows, np.asarray(side.rows, np.uint64))
-    ranks[at] = np.arange(1, len(at) + 1)
-    scores[at] = side.scores
+def _side(side: Ranking, place: npt.NDArray[np.intp], count: int) -> tuple[Ranks, Floats]:
+    ranks = np.zeros(count, np.int64)
+    scores = np.full(count, np.nan)
+    ranks[place] = np.arange(1, len(place) + 1)
+    scores[place] = side.scores
     return ranks, scores
 
 
