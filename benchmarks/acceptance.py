@@ -54,7 +54,7 @@ def main() -> None:
             same = [len(set(hits.ids) & set(ids[rows])) / 10 for hits, rows in zip(found, truth, strict=True)]
             print(f"recall@10 at ef_search=100: {np.mean(same):.4f} over {len(queries):,} queries")
             compare_exact(words, matrix(base, "vector"), ids, queries[:200])
-        for attempt in range(3):
+        for _ in range(3):
             subprocess.run([sys.executable, "-m", "benchmarks.acceptance", "--reopen", directory], check=True)
         with nearrow.connect(directory) as database:
             write_and_look(database.collection(NAME), queries, arguments.cycles)
