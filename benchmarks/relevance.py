@@ -1,12 +1,12 @@
 """Relevance: how well do vectors, words and their fusions rank what people judged relevant?
 
-    python -m benchmarks.relevance [folder] [--language english] [--markdown file]
+    python -m benchmarks.relevance [folder] [--language german] [--markdown file]
 
 The folder holds docs.parquet (id, vector, and string columns of which `title` and `text` are searched, if there),
 queries.parquet (id, text, vector) and qrels.tsv (header, then query_id, doc_id, relevance, …; larger is better). Any
 set of that shape runs as it is; the default is Cranfield. Vectors are compared exactly, so that the figures speak of
 ranking and not of recall; queries are sentences, so signs in them are no operators. Nothing is tuned to the judgements:
-weights and k are the library's defaults.
+language, weights and k are the library's defaults.
 
 Measure: graded nDCG@10 with the relevance as gain and the logarithmic discount (Järvelin, Kekäläinen, 2002), averaged
 over the queries that have a judgement.
@@ -133,7 +133,7 @@ def table(results: Mapping[str, tuple[float, float]], title: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=data_folder() / "cranfield")
-    parser.add_argument("--language", default="english", help='the stemmer; "none" for none')
+    parser.add_argument("--language", default=TextSettings().stemmer, help='the stemmer; "none" for none')
     parser.add_argument("--markdown", type=Path, help="write the table here, too")
     asked = parser.parse_args()
     judged = read_folder(asked.folder)

@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearrow.errors import InvalidArgumentError
-from nearrow.query.fusion import RRF, Candidates, Custom, Max, Min, Ranking, Weighted, fuse, parse_fusion, similarity
+from nearrow.query.fusion import (
+    RRF,
+    Candidates,
+    Custom,
+    Max,
+    Min,
+    Ranking,
+    Weighted,
+    fuse,
+    fuse_ranks,
+    parse_fusion,
+    similarity,
+)
 from nearrow.query.reorder import by_diversity, by_scores
 
 A, B, C = 10, 20, 30
@@ -172,3 +184,15 @@ def test_candidates_are_the_union_in_row_order() -> None:
     seen: list[Candidates] = []
     fuse(ranking({C: 1.0, A: 0.5}), ranking({B: 1.0}), Custom(lambda c: (seen.append(c), c.rows)[1]), 5)
     assert seen[0].rows.tolist() == [A, B, C]
+
+
+@given(st.data())
+def test_the_quick_fusion_by_ranks_is_the_same(data: st.DataObject) -> None:
+    sides = []
+    for _ in range(2):
+        rows = np.array(data.draw(st.lists(st.integers(0, 30), unique=True, max_size=20)), np.uint64)
+        sides.append(Ranking(rows, -np.arange(len(rows), dtype=np.float64)))
+    limit = data.draw(st.integers(1, 40))
+    quick, whole = fuse_ranks(*sides, RRF(7), limit), fuse(*sides, RRF(7), limit)
+    for name in ("rows", "combined_scores", "vector_scores", "text_scores", "vector_ranks", "text_ranks"):
+        np.testing.assert_array_equal(getattr(quick, name), getattr(whole, name), err_msg=name)

@@ -41,7 +41,7 @@ def sides(docs: Collection, depth: int = 100) -> tuple[list[int], list[int]]:
 
 def test_rrf_is_the_sum_of_the_reciprocal_ranks(docs: Collection) -> None:
     near, words = sides(docs)
-    score = {n: 0.0 for n in [*near, *words]}
+    score = dict.fromkeys([*near, *words], 0.0)
     for side in (near, words):
         for rank, n in enumerate(side, 1):
             score[n] += 1 / (60 + rank)
@@ -53,7 +53,10 @@ def test_rrf_is_the_sum_of_the_reciprocal_ranks(docs: Collection) -> None:
     assert [hit.text_rank for hit in hits] == [words.index(n) + 1 if n in words else 0 for n in order]
 
 
-@pytest.mark.parametrize("fusion", ["rrf", "weighted", "max", "min", "average", nearrow.RRF(k=10), nearrow.Weighted(0.2, 0.8, "z")])
+FUSIONS = ["rrf", "weighted", "max", "min", "average", nearrow.RRF(k=10), nearrow.Weighted(0.2, 0.8, "z")]
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
 def test_each_hit_carries_the_true_scores_of_both_sides(docs: Collection, fusion: Any) -> None:
     near = docs.search(QUERY, k=ROWS, exact=True)
     words = docs.search(text=WORDS, k=ROWS)

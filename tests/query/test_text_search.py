@@ -34,7 +34,9 @@ def docs() -> Iterator[Collection]:
             docs.flush()
             docs.wait()
         docs.delete(where={"year": {"$lt": 1910}})
-        docs.upsert(ids=["fresh"], vectors=[[0.0] * 4], texts=["red fresh all"], metadata=[{"year": 1950, "kind": "red"}])
+        docs.upsert(
+            ids=["fresh"], vectors=[[0.0] * 4], texts=["red fresh all"], metadata=[{"year": 1950, "kind": "red"}]
+        )
         yield docs
 
 
@@ -55,7 +57,9 @@ def test_all_rows_that_match_come_back_and_no_others(docs: Collection) -> None:
 @pytest.mark.parametrize("k", [1, 3, 10, 40])
 @pytest.mark.parametrize("year", [1911, 1950, 1999])
 def test_k_come_back_if_k_match_the_words_and_the_filter(docs: Collection, k: int, year: int) -> None:
-    matching = {name for name, n in living().items() if "all" in text_of(n) and 1900 + n % 100 <= year and n % 100 >= 10}
+    matching = {
+        name for name, n in living().items() if "all" in text_of(n) and 1900 + n % 100 <= year and n % 100 >= 10
+    }
     matching |= {"fresh"} if year >= 1950 else set()
     hits = docs.search(text="all", k=k, where={"year": {"$lte": year}})
     assert len(hits) == min(k, len(matching))
@@ -81,7 +85,7 @@ def test_a_malformed_query_is_read_as_words_unless_strict(docs: Collection) -> N
     assert docs.search(text='fresh "', k=1).ids.tolist() == ["fresh"]
     with pytest.raises(nearrow.InvalidArgumentError, match="missing"):
         docs.search(text='fresh "', strict=True)
-    with pytest.raises(nearrow.InvalidArgumentError, match="titel.*title"):
+    with pytest.raises(nearrow.InvalidArgumentError, match=r"titel.*title"):
         docs.search(text="titel:fresh", strict=True)
     with pytest.raises(nearrow.InvalidArgumentError, match="str"):
         docs.search(text=7)
@@ -97,7 +101,8 @@ def test_words_are_stemmed_in_english_by_default_and_prefixes_still_mean_letters
         docs = db.create_collection("docs", 2, text_fields=["text"])
         texts = ["they were running", "happiness", "dying", "rune stones", "comets"]
         docs.add(ids=list(range(5)), vectors=np.ones((5, 2), "f"), texts=texts)
-        for text, expected in {"runs": [0], "runn*": [0], "happine*": [1], "dyi*": [2], "comet": [4], "runes~1": [0, 3]}.items():
+        found = {"runs": [0], "runn*": [0], "happine*": [1], "dyi*": [2], "comet": [4], "runes~1": [0, 3]}
+        for text, expected in found.items():
             assert sorted(docs.search(text=text).ids.tolist()) == expected, text
 
 
