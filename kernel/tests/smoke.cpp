@@ -3,12 +3,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <span>
+#include <string_view>
 #include <thread>
 
 #include "builder.h"
 #include "flat_scan.h"
 #include "rows.h"
 #include "searcher.h"
+#include "string_match.h"
 
 using namespace nearrow;
 using namespace nearrow::testing;
@@ -31,11 +34,21 @@ double search_all(const GraphView& graph, const Vectors& vectors, const std::vec
     int64_t hits = 0;
     int64_t wanted = 0;
     const auto dimension = static_cast<size_t>(vectors.dimension());
+    std::vector<uint8_t> by_node(static_cast<size_t>(graph.nodes() + 7) / 8, 0);
+    if (accept.data != nullptr) node_bits(graph, accept, by_node.data());
     for (size_t at = 0; at < queries.size(); at += dimension) {
         const int64_t n = searcher.search(queries.data() + at, 10, 80, accept, found, near);
         exact.set_query(queries.data() + at);
         const int64_t m = flat_search(vectors, exact, 10, accept, truth, nearest);
         require(n == m, "min(k, accepted) hits");
+        for (const Way way : {Way::scan, Way::through, Way::two_hops}) {
+            if (accept.data == nullptr) break;
+            const AcceptBits both{accept.data, accept.count, by_node.data()};
+            int64_t other[10];
+            float distances[10];
+            require(searcher.search(queries.data() + at, 10, 80, both, other, distances, way) == m, "any way fills its answer");
+            for (int64_t i = 0; i < m; ++i) require(accept.test(other[i]), "only accepted rows, any way");
+        }
         for (int64_t i = 0; i < n; ++i) {
             require(accept.test(found[i]), "only accepted rows");
             hits += near[i] <= nearest[n - 1] ? 1 : 0;
@@ -109,6 +122,33 @@ void search_damaged() {
     }
 }
 
+// Strings at random places, some outside of the data; every byte beside it is poisoned.
+void match_strings() {
+    const std::vector<std::string_view> words = {"", "a", "ab", "abcdefgh", "abcdefghi", "abcdefghabcdefgh", "abcdefghabcdefghx", "q"};
+    for (uint64_t turn = 0; turn < 3000; ++turn) {
+        std::vector<char> data;
+        std::vector<uint32_t> offsets = {0};
+        for (uint64_t i = 0; i < turn % 13; ++i) {
+            const std::string_view word = words[mix(turn * 31 + i) % words.size()];
+            data.insert(data.end(), word.begin(), word.end());
+            offsets.push_back(static_cast<uint32_t>(data.size()));
+        }
+        const bool damaged = turn % 3 == 0;
+        if (damaged) offsets[mix(turn) % offsets.size()] = static_cast<uint32_t>(mix(turn + 7) >> (mix(turn + 9) % 33 + 31));
+        const size_t rows = offsets.size() - 1;
+        std::vector<uint8_t> bits((rows + 7) / 8);
+        for (const size_t wanted : {size_t{1}, size_t{3}, words.size()}) {
+            const StringSet set(std::span(words).last(wanted));
+            set.match(std::as_bytes(std::span(offsets)), false, std::as_bytes(std::span(data)), rows, bits);
+            for (size_t row = 0; row < rows && !damaged; ++row) {
+                const std::string_view at(data.data() + offsets[row], offsets[row + 1] - offsets[row]);
+                const bool expected = std::find(words.end() - static_cast<std::ptrdiff_t>(wanted), words.end(), at) != words.end();
+                require((bits[row >> 3] >> (row & 7) & 1) == (expected ? 1 : 0), "strings are found by their whole value");
+            }
+        }
+    }
+}
+
 }  // namespace
 
 // With the argument "quick" only the best instruction set runs and damage is left out: ThreadSanitizer is slow, and
@@ -125,6 +165,8 @@ int main(int count, char** arguments) {
         std::fflush(stdout);
     }
     if (quick) return 0;
+    match_strings();
+    std::printf("strings: fine\n");
     search_damaged();
     std::printf("damage: fine\n");
     return 0;
