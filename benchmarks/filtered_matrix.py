@@ -104,7 +104,9 @@ def main() -> None:
         )
         rate = f"{cell['qps']:,.0f}"
         recall = f"{cell['recall']:.3f}{marks[0]}"
-        rows.append([case, f"{cell['rows']:,}", recall, rate, f"{ratio:.2f}{marks[1]}", str(cell["short"]), cell["way"]])
+        rows.append(
+            [case, f"{cell['rows']:,}", recall, rate, f"{ratio:.2f}{marks[1]}", str(cell["short"]), cell["way"]]
+        )
         print(*rows[-1], cell["code_distances"], sep=" | ", flush=True)
     header = ["filter", "rows that pass", "recall@10", "QPS", "of the unfiltered", "short", "way"]
     beam = f"ef {options.ef}" if options.ef else "default target_recall"

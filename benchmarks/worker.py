@@ -102,7 +102,7 @@ class Worker:
         }
 
     def do_resident(self) -> dict[str, Any]:
-        return {"resident": resident_bytes()}
+        return resident_bytes()
 
     def do_where(self, where: str | None) -> dict[str, Any]:
         self.where_name = where

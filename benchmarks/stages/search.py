@@ -43,8 +43,11 @@ def search(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
         summaries = {name: _summary(passes[name]) for name in sessions}
         for name, session in sessions.items():
             summaries[name]["batch"] = _batch(plan, session, summaries[name]["curve"])
-            summaries[name]["resident"] = session.ask("resident", timeout=60)["resident"]
-            summaries[name]["statistics"] = session.ask("statistics", timeout=60)
+            for what in ("resident", "statistics"):
+                try:
+                    summaries[name][what] = session.ask(what, timeout=60)
+                except EngineError as failure:
+                    say(f"{name}: {what}: {failure}")
     for name, summary in summaries.items():
         if name not in wanted:
             continue
