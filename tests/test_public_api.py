@@ -15,6 +15,7 @@ import nearrow
 
 NAMES = {
     "connect",
+    "query_snapshot",
     "Database",
     "Collection",
     "CollectionConfig",
@@ -74,6 +75,9 @@ SIGNATURES = {  # verb → its parameters and their defaults
     "Collection.to_polars": "()",
     "Collection.sql": "(query, parameters=None, *, hits=None, format='arrow')",
     "Database.sql": "(query, parameters=None, *, hits=None, format='arrow')",
+    "Collection.snapshot": "(path, *, compression='snappy', row_group_rows=65536, data_page_bytes=1048576)",
+    "Database.restore": "(path, name=None)",
+    "query_snapshot": "(path, sql, parameters=None, *, format='arrow')",
     "Collection.flush": "()",
     "Collection.compact": "(progress=False)",
     "Collection.wait": "(progress=False)",

@@ -11,6 +11,7 @@ An embedded, Arrow-native vector database: open a directory, add rows, search.
             print(hit.id, hit.distance, hit["text"])
 """
 
+from nearrow.analytics.query_snapshot import query_snapshot
 from nearrow.collection import Collection
 from nearrow.database import Database, connect
 from nearrow.errors import (
@@ -61,4 +62,5 @@ __all__ = [
     "TextSettings",
     "Weighted",
     "connect",
+    "query_snapshot",
 ]

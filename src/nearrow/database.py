@@ -10,16 +10,18 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
+from nearrow.analytics.restore import open_snapshot
 from nearrow.analytics.sql import check_question, named_in, run_sql
 from nearrow.collection import Collection
 from nearrow.errors import AlreadyExistsError, ClosedError, LockedError, NotFoundError, ReadOnlyError
-from nearrow.schema import CollectionConfig, nearest_name, validate_name
+from nearrow.schema import CollectionConfig, batches, nearest_name, validate_name
 from nearrow.storage.directory import Directory
 from nearrow.storage.local import LocalDirectory
 from nearrow.storage.manifest import load_newest
 from nearrow.storage.memory import MemoryDirectory
 from nearrow.write.follower import Follower
 from nearrow.write.open import create, open_writer
+from nearrow.write.restore import restore_rows
 
 CATALOG_LOCK = "CATALOG"
 COLLECTIONS = "collections"
@@ -114,6 +116,32 @@ class Database:
             self._directory.remove_folder(folder)
             self._directory.sync_folder(COLLECTIONS)
             self._folders.pop(name, None)
+
+    def restore(self, path: str | os.PathLike[str], name: str | None = None) -> Collection:
+        """Make a collection of a snapshot, under its own or another name, and open it; all of it is there, or none.
+
+        Its graph comes with it if the snapshot holds one (see `Collection.snapshot`); else it is built in the background.
+        Raises AlreadyExistsError if the name is taken, CorruptionError if the files are not what was written.
+        """
+        self._check_writable()
+        snapshot = open_snapshot(path)
+        config = snapshot.metadata.named(name)
+        if config.name in self.collections():
+            raise AlreadyExistsError(f"collection {config.name!r} exists; give restore() another name=")
+        folder = f"{COLLECTIONS}/{uuid4().hex}"
+        self._directory.make_folder(folder)
+        try:
+            rows = batches(snapshot.batches(), config=config, schema=snapshot.metadata.schema)
+            restored = restore_rows(self._directory.folder(folder), config, rows.schema, rows, snapshot.graph)
+            with self._mutex, self._catalog_lock():
+                if config.name in self._find_folders():
+                    raise AlreadyExistsError(f"collection {config.name!r} exists; give restore() another name=")
+                restored.publish()
+                self._folders[config.name] = folder
+        except BaseException:
+            self._directory.remove_folder(folder)
+            raise
+        return self.collection(config.name)
 
     def sql(self, query: str, parameters: Any = None, *, hits: Any = None, format: str = "arrow") -> Any:
         """Like `Collection.sql`, over every collection that the query names, each in its newest version."""

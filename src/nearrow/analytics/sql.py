@@ -82,6 +82,18 @@ def fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) ->
         raise InvalidArgumentError(f"SQL: {first_line(error)}") from None
 
 
+def only_selects(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """InvalidArgumentError unless every statement only reads."""
+    import duckdb
+
+    try:
+        kinds = [statement.type for statement in connection.extract_statements(query)]
+    except duckdb.Error as error:
+        raise InvalidArgumentError(f"SQL: {first_line(error)}") from None
+    if not kinds or any(kind != duckdb.StatementType.SELECT for kind in kinds):
+        raise InvalidArgumentError("SQL: a snapshot never changes, so a query is a SELECT and nothing else")
+
+
 def formatted(table: pa.Table, format: str) -> Any:
     """pyarrow.Table, pandas or polars frame, or JSON text: a list of objects."""
     if format == "pandas":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,10 +132,13 @@ class SqlFilterEngine:
             return self._database.cursor()
 
 
-def locked_database(threads: int | None) -> duckdb.DuckDBPyConnection:
+def locked_database(threads: int | None, readable: Sequence[str] = ()) -> duckdb.DuckDBPyConnection:
+    """A DuckDB in memory that reaches nothing outside it but the files `readable`, and whose settings are locked."""
     import duckdb
 
     database = duckdb.connect(":memory:")
+    if readable:
+        database.execute("SET allowed_paths = [" + ", ".join(f"'{escaped(path)}'" for path in readable) + "]")
     if threads is not None:
         database.execute(f"SET threads = {int(threads)}")
     for name, value in SETTINGS.items():
@@ -142,6 +146,11 @@ def locked_database(threads: int | None) -> duckdb.DuckDBPyConnection:
     database.execute("SET TimeZone = 'UTC'")  # times without a zone mean the same everywhere, as in the other spellings
     database.execute("SET lock_configuration = true")
     return database
+
+
+def escaped(text: str) -> str:
+    """`text` as it stands within single quotes."""
+    return text.replace("'", "''")
 
 
 def unsliced(table: pa.Table) -> pa.Table:

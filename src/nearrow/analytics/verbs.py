@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from nearrow.analytics.snapshot_metadata import SnapshotMetadata
+from nearrow.schema import CollectionConfig
 from nearrow.segment.view import View
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ class AnalyticVerbs:
 
         @property
         def name(self) -> str: ...
+        @property
+        def config(self) -> CollectionConfig: ...
         def to_arrow(self) -> pa.Table: ...
         def _view(self) -> View: ...
 
@@ -33,6 +38,25 @@ class AnalyticVerbs:
         from nearrow.analytics.sql import run_sql
 
         return run_sql(query, {self.name: self._view()}, parameters, hits=hits, format=format)
+
+    def snapshot(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        compression: str = "snappy",
+        row_group_rows: int = 1 << 16,
+        data_page_bytes: int = 1 << 20,
+    ) -> SnapshotMetadata:
+        """Copy the rows, as they are at this moment, into a new directory of Parquet tables; writers need not stop.
+
+        vectors.parquet has the rows, neighbors.parquet and layers.parquet the graphs, metadata.parquet settings and
+        digests. The graph comes back at restore without a rebuild if the rows are one segment without dead rows:
+        compact() first. compression: "snappy", "zstd", "lz4", "gzip" or "none".
+        """
+        from nearrow.analytics.snapshot import write_snapshot
+
+        options = {"row_group_rows": row_group_rows, "data_page_bytes": data_page_bytes}
+        return write_snapshot(self._view(), self.config, path, compression=compression, **options)
 
     def to_pandas(self) -> pandas.DataFrame:
         """All rows as a pandas frame."""

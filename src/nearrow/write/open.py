@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
+import pyarrow as pa
+
 from nearrow.errors import NotFoundError
 from nearrow.schema import CollectionConfig, base_schema
 from nearrow.storage import gc
 from nearrow.storage.directory import Directory, Lock
 from nearrow.storage.log_reader import durable_lsn
 from nearrow.storage.log_writer import LogWriter
-from nearrow.storage.manifest import Manifest, commit, load_newest
+from nearrow.storage.manifest import Manifest, SegmentEntry, commit, load_newest
 from nearrow.write.background import Background
 from nearrow.write.core import Core
 from nearrow.write.manifest_schema import encode_schema, id_type
@@ -22,11 +24,18 @@ from nearrow.write.writer import Writer
 LOCK = "LOCK"
 
 
-def create(directory: Directory, config: CollectionConfig) -> Manifest:
-    """Make an empty collection in an empty folder: it exists once its first manifest does."""
+def create(
+    directory: Directory,
+    config: CollectionConfig,
+    *,
+    schema: pa.Schema | None = None,
+    segments: tuple[SegmentEntry, ...] = (),
+    next_row: int = 0,
+) -> Manifest:
+    """Make a collection, empty or of segments that lie there, in a new folder: it exists once its first manifest does."""
     with directory.lock(LOCK, exclusive=True):
         LogWriter.create(directory, seq=1, epoch=1, next_lsn=1).close()
-        schema = base_schema(config)
+        schema = base_schema(config) if schema is None else schema
         return commit(
             directory,
             Manifest(
@@ -35,8 +44,8 @@ def create(directory: Directory, config: CollectionConfig) -> Manifest:
                 config=config.to_dict(),
                 schema=encode_schema(schema),
                 id_type=id_type(schema),
-                next_row=0,
-                segments=(),
+                next_row=next_row,
+                segments=segments,
                 log_first_seq=1,
                 lsn=0,
                 epoch=1,

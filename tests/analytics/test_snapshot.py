@@ -1,0 +1,441 @@
+"""Snapshots: does one version of a collection come back whole, and is anything else refused?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import nearrow
+from nearrow.analytics.restore import read_metadata
+from nearrow.analytics.snapshot_metadata import SnapshotMetadata, row_digest
+from nearrow.errors import (
+    AlreadyExistsError,
+    CorruptionError,
+    IncompatibleFormatError,
+    InvalidArgumentError,
+    NotFoundError,
+    ReadOnlyError,
+    StorageError,
+)
+from nearrow.storage.published import digest
+
+DIMENSION = 8
+
+
+def vectors(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, DIMENSION)).astype(np.float32)
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[nearrow.Database]:
+    with nearrow.connect(tmp_path / "library") as database:
+        yield database
+
+
+@pytest.fixture
+def docs(db: nearrow.Database) -> nearrow.Collection:
+    collection = db.create_collection("docs", DIMENSION, text_fields=["text"], graph_rows_min=100)
+    collection.add(
+        ids=[f"row {n}" for n in range(400)],
+        vectors=vectors(400),
+        texts=[f"text {n}" for n in range(400)],
+        metadata=[{"n": n} for n in range(400)],
+    )
+    return collection
+
+
+def segment_count(collection: nearrow.Collection) -> int:
+    return len(collection._view().parts)
+
+
+def has_graph(collection: nearrow.Collection) -> bool:
+    return all(part.graph is not None for part in collection._view().parts)
+
+
+def assert_same_rows(left: nearrow.Collection, right: nearrow.Collection) -> None:
+    assert left.schema.equals(right.schema)
+    assert left.to_arrow().sort_by("id").equals(right.to_arrow().sort_by("id"))
+
+
+# ---- there and back
+
+
+def test_every_type_comes_back(db: nearrow.Database, tmp_path: Path) -> None:
+    everything = db.create_collection("Ünïcode ❤", DIMENSION, metric="l2", text_fields=["text"])
+    full = {
+        "flag": True,
+        "whole": 2**53 + 1,
+        "real": 0.1,
+        "name": "Zürich 東京 🐝\0",
+        "moment": datetime(2024, 2, 29, 12, 30, 0, 123456, tzinfo=timezone.utc),
+        "local": datetime(1969, 12, 31, 23, 59),
+        "day": date(1815, 6, 18),
+        "tags": ["a", "", None],
+        "place": {"city": "Zürich", "at": {"x": 1.5, "names": ["p", None]}},
+        "people": [{"name": "Ada", "born": 1815}, None],
+        "none_yet": None,
+    }
+    everything.add(ids=["full", "empty"], vectors=vectors(2), texts=["τέξτ", None], metadata=[full, {}])
+    everything.flush()
+    everything.add(ids=["later"], vectors=vectors(1, 1), texts=[""], metadata=[{"place": {"zip": 8001}, "new": 1}])
+    everything.snapshot(tmp_path / "out")
+    back = db.restore(tmp_path / "out", name="back")
+    assert_same_rows(back, everything)
+    assert back.get(["full"]).to_pylist() == everything.get(["full"]).to_pylist()
+    assert replace(back.config, name=everything.name) == everything.config
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("metric", ["l2", "cosine", "dot"])
+def test_graph_comes_back_as_it_was(db: nearrow.Database, tmp_path: Path, metric: str, dtype: str) -> None:
+    docs = db.create_collection("docs", DIMENSION, metric=metric, dtype=dtype, graph_rows_min=100)
+    docs.add(ids=range(500), vectors=vectors(500).astype(dtype))
+    docs.compact()
+    docs.snapshot(tmp_path / "out")
+    back = db.restore(tmp_path / "out", name="back")
+    old, new = docs._view().parts[0].graph, back._view().parts[0].graph
+    assert old is not None
+    assert new is not None
+    assert old.buffer.equals(new.buffer)
+    assert new.check() == []
+    for query in vectors(5, 9):
+        assert docs.search(query, k=7).ids.tolist() == back.search(query, k=7).ids.tolist()
+
+
+def test_several_segments_and_dead_rows_come_back_and_the_graph_is_built_again(
+    db: nearrow.Database, docs: nearrow.Collection, tmp_path: Path
+) -> None:
+    docs.compact()
+    docs.delete(["row 3", "row 5"])
+    docs.upsert(ids=["row 7"], vectors=vectors(1, 7), texts=["seven"], metadata=[{"n": -7}])
+    docs.snapshot(tmp_path / "out")
+    assert not (tmp_path / "out" / "graph.bin").exists()
+    back = db.restore(tmp_path / "out", name="back")
+    assert segment_count(back) == 1
+    back.wait()
+    assert has_graph(back)
+    assert_same_rows(back, docs)
+    assert back.search(text="seven", k=1)[0].id == "row 7"
+
+
+def test_restored_collection_is_written_to_and_opened_again(
+    db: nearrow.Database, docs: nearrow.Collection, tmp_path: Path
+) -> None:
+    docs.compact()
+    docs.snapshot(tmp_path / "out")
+    with nearrow.connect(tmp_path / "elsewhere") as other:
+        back = other.restore(tmp_path / "out")
+        assert back.name == "docs"
+        back.add(ids=["new"], vectors=vectors(1, 3), texts=["new"], metadata=[{"n": 1}])
+        back.delete(["row 0"])
+    with nearrow.connect(tmp_path / "elsewhere") as other:
+        again = other.collection("docs")
+        assert len(again) == 400
+        assert "new" in again
+        assert again.search(vectors(1, 3)[0], k=1)[0].id == "new"
+        assert again._store.manifest.next_row == 400  # type: ignore[union-attr]
+
+
+def test_an_empty_collection_comes_back(db: nearrow.Database, tmp_path: Path) -> None:
+    empty = db.create_collection("empty", DIMENSION, text_fields=["text"])
+    empty.snapshot(tmp_path / "out")
+    back = db.restore(tmp_path / "out", name="back")
+    assert len(back) == 0
+    back.add(ids=[1], vectors=vectors(1), texts=["x"])
+    assert len(back) == 1
+
+
+def test_memory_collection_is_saved_to_disk(tmp_path: Path) -> None:
+    with nearrow.connect(":memory:") as memory:
+        memory.create_collection("docs", 2).add(ids=[1], vectors=[[1, 2]])
+        memory.collection("docs").snapshot(f"file://{tmp_path}/with%20space")
+        assert memory.restore(tmp_path / "with space", "docs2").get([1]).num_rows == 1
+
+
+# ---- what is in the files
+
+
+def test_tables_are_plain_parquet(docs: nearrow.Collection, tmp_path: Path) -> None:
+    docs.compact()
+    docs.snapshot(tmp_path / "out", compression="zstd", row_group_rows=150, data_page_bytes=1000)
+    file = pq.ParquetFile(tmp_path / "out" / "vectors.parquet")
+    assert file.num_row_groups == 3
+    columns = {file.metadata.row_group(0).column(i).path_in_schema: i for i in range(file.metadata.num_columns)}
+    vector = file.metadata.row_group(0).column(columns["vector.list.element"])
+    assert vector.compression == "ZSTD"
+    assert "BYTE_STREAM_SPLIT" in vector.encodings
+    assert file.read().equals(docs.to_arrow())
+    for name in ("neighbors", "layers", "metadata"):
+        assert pq.read_table(tmp_path / "out" / f"{name}.parquet").num_rows > 0
+
+
+def test_neighbours_are_near_alive_rows(docs: nearrow.Collection, tmp_path: Path) -> None:
+    docs.compact()
+    docs.delete([f"row {n}" for n in range(50)])
+    docs.snapshot(tmp_path / "out")
+    rows = pq.read_table(tmp_path / "out" / "vectors.parquet")
+    matrix = np.stack(rows.column("vector").to_pylist())
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    near, far = [], []
+    neighbors = pq.read_table(tmp_path / "out" / "neighbors.parquet").to_pylist()
+    assert sorted(item["row"] for item in neighbors) == list(range(350))
+    for item in neighbors:
+        assert item["row"] not in item["neighbors"]
+        similar = matrix @ matrix[item["row"]]
+        near.append(similar[item["neighbors"]].mean())
+        far.append(similar.mean())
+    assert np.mean(near) > np.mean(far) + 0.2
+    for item in pq.read_table(tmp_path / "out" / "layers.parquet").to_pylist():
+        assert item["level"] >= 1
+        assert all(0 <= row < 350 for row in item["neighbors"])
+
+
+def test_snapshot_is_queried_where_it_lies(docs: nearrow.Collection, tmp_path: Path) -> None:
+    docs.delete(["row 0"])
+    path = tmp_path / "it's [a]*"
+    docs.snapshot(path)
+    query: Callable[..., Any] = nearrow.query_snapshot
+    assert query(path, "SELECT count(*) AS c FROM docs WHERE n > ?", [10], format="json") == '[{"c": 389}]'
+    nearest = "SELECT id FROM vectors ORDER BY array_distance(vector, $q::FLOAT[8]) LIMIT 1"
+    assert query(path, nearest, {"q": vectors(400)[9]}).to_pylist() == [{"id": "row 9"}]
+    assert query(path, "SELECT name, rows FROM metadata").to_pylist() == [{"name": "docs", "rows": 399}]
+    for refused in (
+        "COPY docs TO 'x.csv'",
+        f"COPY (SELECT 1) TO '{tmp_path}/x.csv'",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        f"SELECT * FROM glob('{tmp_path}/*')",
+        "SELECT 1; DROP VIEW docs",
+        "",
+    ):
+        with pytest.raises(InvalidArgumentError):
+            query(path, refused)
+
+
+# ---- while others write
+
+
+def test_snapshot_while_threads_write_equals_one_version(db: nearrow.Database, tmp_path: Path) -> None:
+    docs = db.create_collection("docs", DIMENSION, durability="off", memtable_rows=64, graph_rows_min=50)
+    docs.add(ids=range(100), vectors=vectors(100), metadata=[{"version": 0}] * 100)
+    stop = threading.Event()
+
+    def write(seed: int) -> None:
+        version = seed
+        while not stop.is_set():  # one version is the same value in all rows
+            docs.upsert(ids=range(100), vectors=vectors(100, version), metadata=[{"version": version}] * 100)
+            version += 4
+
+    threads = [threading.Thread(target=write, args=(seed,)) for seed in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(4):
+            docs.snapshot(tmp_path / str(number))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    for number in range(4):
+        back = db.restore(tmp_path / str(number), name=f"back {number}").to_arrow().sort_by("id")
+        (version,) = set(back.column("version").to_pylist())
+        assert back.column("id").to_pylist() == list(range(100))
+        written = np.stack(back.column("vector").to_pylist()).astype(np.float32)
+        assert np.array_equal(written, vectors(100, version))
+
+
+# ---- half there, taken, or elsewhere
+
+
+def test_failed_snapshot_leaves_nothing(
+    docs: nearrow.Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(SnapshotMetadata, "to_table", fail)
+    folder = tmp_path / "backups"
+    with pytest.raises(OSError, match="no space"):
+        docs.snapshot(folder / "out")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_place_that_is_taken_is_refused(docs: nearrow.Collection, tmp_path: Path) -> None:
+    docs.snapshot(tmp_path / "out")
+    with pytest.raises(AlreadyExistsError):
+        docs.snapshot(tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    docs.snapshot(tmp_path / "empty")
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    with pytest.raises(AlreadyExistsError):
+        docs.snapshot(tmp_path / "link")
+
+
+def test_wrong_arguments_are_refused(db: nearrow.Database, docs: nearrow.Collection, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="not there yet"):
+        docs.snapshot("s3://bucket/backup")
+    with pytest.raises(InvalidArgumentError, match="snappy"):
+        docs.snapshot(tmp_path / "out", compression="rar")
+    with pytest.raises(InvalidArgumentError, match="row_group_rows"):
+        docs.snapshot(tmp_path / "out", row_group_rows=0)
+    with pytest.raises(NotFoundError):
+        db.restore(tmp_path / "nothing")
+    docs.snapshot(tmp_path / "out")
+    with pytest.raises(AlreadyExistsError, match="name="):
+        db.restore(tmp_path / "out")
+    with (
+        nearrow.connect(tmp_path / "library", read_only=True) as reader,
+        pytest.raises(ReadOnlyError),
+    ):
+        reader.restore(tmp_path / "out", "other")
+
+
+# ---- hostile
+
+
+@pytest.fixture
+def snapshot(docs: nearrow.Collection, tmp_path: Path) -> Path:
+    docs.compact()
+    docs.snapshot(tmp_path / "out")
+    return tmp_path / "out"
+
+
+def forge(snapshot: Path, **changes: Any) -> None:
+    """Change columns of the metadata and make its digest right again."""
+    table = pq.read_table(snapshot / "metadata.parquet")
+    row = table.drop_columns(["digest", "created_at"]).to_pylist()[0]
+    row["created_at"] = table.column("created_at").cast(pa.int64())[0].as_py()
+    row.update(changes)
+    row["digest"] = row_digest({key: value for key, value in row.items() if key != "digest"})
+    pq.write_table(pa.Table.from_pylist([row], table.schema), snapshot / "metadata.parquet")
+
+
+def files_of(snapshot: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(snapshot / "metadata.parquet").column("files")[0].as_py()
+    return found
+
+
+def rewrite(snapshot: Path, name: str, data: bytes) -> None:
+    """Replace a file and state its new length and digest."""
+    (snapshot / name).write_bytes(data)
+    files = [file for file in files_of(snapshot) if file["name"] != name]
+    forge(snapshot, files=[*files, {"name": name, "length": len(data), "digest": digest(data)}])
+
+
+def flip(snapshot: Path, name: str) -> None:
+    data = bytearray((snapshot / name).read_bytes())
+    data[len(data) // 2] ^= 0x10
+    (snapshot / name).write_bytes(bytes(data))
+
+
+def truncate(snapshot: Path, name: str) -> None:
+    os.truncate(snapshot / name, (snapshot / name).stat().st_size // 2)
+
+
+def link(snapshot: Path, name: str) -> None:
+    shutil.move(snapshot / name, snapshot.parent / name)
+    (snapshot / name).symlink_to(snapshot.parent / name)
+
+
+def remove(snapshot: Path, name: str) -> None:
+    (snapshot / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "name", ["vectors.parquet", "neighbors.parquet", "layers.parquet", "metadata.parquet", "graph.bin"]
+)
+@pytest.mark.parametrize("damage", [flip, truncate, link, remove])
+def test_damaged_files_are_refused_and_leave_nothing(
+    db: nearrow.Database, snapshot: Path, damage: Callable[[Path, str], None], name: str
+) -> None:
+    if (damage, name) == (flip, "metadata.parquet"):
+        pytest.skip("half of its bytes are Parquet's own; the next test flips them one by one")
+    damage(snapshot, name)
+    with pytest.raises(CorruptionError, match=name):
+        db.restore(snapshot, name="back")
+    assert db.collections() == ["docs"]
+
+
+def test_no_flipped_byte_changes_what_the_metadata_says(snapshot: Path) -> None:
+    path = snapshot / "metadata.parquet"
+    whole, right = path.read_bytes(), read_metadata(str(snapshot))
+    refused = 0
+    for position in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << position % 8
+        path.unlink()
+        path.write_bytes(bytes(damaged))
+        try:
+            assert read_metadata(str(snapshot)) == right
+        except StorageError:
+            refused += 1
+    assert refused > 0
+
+
+@pytest.mark.parametrize("name", ["../out/vectors.parquet", "/etc/passwd", "a/../../x", "other.parquet", ""])
+def test_other_file_names_are_refused(db: nearrow.Database, snapshot: Path, name: str) -> None:
+    forge(snapshot, files=[*files_of(snapshot), {"name": name, "length": 1, "digest": "0" * 32}])
+    with pytest.raises(CorruptionError, match="names the file"):
+        db.restore(snapshot, name="back")
+
+
+@pytest.mark.parametrize("name", ["../docs", "/docs", "..", "a/b"])
+def test_names_that_leave_the_library_are_refused(db: nearrow.Database, snapshot: Path, name: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        db.restore(snapshot, name=name)
+
+
+def test_newer_versions_are_refused(db: nearrow.Database, snapshot: Path) -> None:
+    forge(snapshot, format_version=2)
+    with pytest.raises(IncompatibleFormatError, match="upgrade"):
+        db.restore(snapshot, name="back")
+
+
+def test_forged_contents_are_refused(db: nearrow.Database, snapshot: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    shutil.copytree(snapshot, whole)
+    rows = pq.read_table(snapshot / "vectors.parquet")
+    ids = rows.column("id").to_pylist()
+    twice = rows.set_column(0, rows.schema.field("id"), pa.array([ids[1], *ids[1:]]))
+    numbers = rows.column("vector").combine_chunks().flatten().to_numpy().copy()
+    numbers[3] = np.nan
+    nan = pa.FixedSizeListArray.from_arrays(pa.array(numbers), DIMENSION)
+    forged = {
+        "twice": twice,
+        "nan": rows.set_column(1, rows.schema.field("vector"), nan),
+        "fewer": rows.slice(1),
+        "renamed": rows.rename_columns(["id", "vector", "text", "other"]),
+    }
+    for table in forged.values():
+        pq.write_table(table, tmp_path / "forged.parquet")
+        rewrite(snapshot, "vectors.parquet", (tmp_path / "forged.parquet").read_bytes())
+        with pytest.raises((CorruptionError, InvalidArgumentError)):
+            db.restore(snapshot, name="back")
+        assert db.collections() == ["docs"]
+    for data in (b"x", b"PAR1" + b"\xff" * 100 + b"PAR1", (whole / "vectors.parquet").read_bytes()[:-9] + b"\0" * 9):
+        rewrite(snapshot, "vectors.parquet", data)
+        with pytest.raises(CorruptionError, match=r"vectors\.parquet"):
+            db.restore(snapshot, name="back")
+    rewrite(whole, "graph.bin", b"NRRWGRPH" + bytes(8184))
+    with pytest.raises(CorruptionError, match="graph"):
+        db.restore(whole, name="back")
+    assert db.collections() == ["docs"]
+
+
+def test_damaged_snapshots_are_not_queried(snapshot: Path) -> None:
+    truncate(snapshot, "vectors.parquet")
+    with pytest.raises(StorageError, match=r"vectors\.parquet"):
+        nearrow.query_snapshot(snapshot, "SELECT count(*) FROM docs")
+    remove(snapshot, "metadata.parquet")
+    with pytest.raises(CorruptionError, match=r"metadata\.parquet"):
+        nearrow.query_snapshot(snapshot, "SELECT count(*) FROM docs")
