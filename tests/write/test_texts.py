@@ -100,6 +100,27 @@ def test_a_fresh_row_scores_as_if_it_were_in_the_index(docs: Collection) -> None
     np.testing.assert_allclose(before.scores, after.scores, atol=0.05)  # the average length differs
 
 
+def test_a_full_disk_stops_the_index_but_no_search(docs: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(docs, 0, 10)
+    docs.wait()
+    index = texts_of(docs)._index
+    assert index is not None
+
+    def full(*_: object) -> None:
+        raise nearrow.StorageError("no space left")
+
+    monkeypatch.setattr(index, "commit", full)
+    write_rows(docs, 10, FRESH_ROWS_MAX + 1)
+    docs.delete(ids=["id3"])
+    assert len(found(docs, "every")) == FRESH_ROWS_MAX + 10
+    with pytest.raises(nearrow.StorageError, match="no space"):
+        docs.wait()
+    monkeypatch.undo()
+    docs.wait()
+    assert index.view.rows == FRESH_ROWS_MAX + 10
+    assert len(found(docs, "every")) == FRESH_ROWS_MAX + 10
+
+
 def test_wait_leaves_nothing_to_be_indexed(docs: Collection, folder: str) -> None:
     write_rows(docs, 0, 12_000)  # a bulk load
     docs.delete(ids=["id7"])
