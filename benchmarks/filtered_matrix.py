@@ -3,13 +3,15 @@
     python -m benchmarks.filtered_matrix [--queries 100] [--ef 100]
 
 WordNet with its own columns and two planted ones (benchmarks/workload.py), one query at a time through
-Collection.search, no peers: those are in `python -m benchmarks.run --stages filter`. Writes a Markdown table and a plot to
-benchmarks/results/filtered-matrix.{md,svg}. Without --ef the beam follows from the default target_recall.
+Collection.search, no peers: those are in `python -m benchmarks.run --stages filter`. Writes a Markdown table, the
+figures and (with matplotlib) a plot to benchmarks/results/filtered-matrix.{md,json,svg}. Without --ef the beam follows
+from the default target_recall.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,6 @@ import numpy as np
 import nearrow
 from benchmarks import workload
 from benchmarks.data import Dataset, cache_folder, load
-from benchmarks.plots import plot_filters
 from benchmarks.results import FOLDER
 from benchmarks.tables import markdown
 from nearrow.collection import Collection
@@ -112,6 +113,12 @@ def main() -> None:
     beam = f"ef {options.ef}" if options.ef else "default target_recall"
     table = f"# Filtered search, WordNet, {beam}\n\n{markdown(header, rows)}\n"
     (options.results / "filtered-matrix.md").write_text(table)
+    (options.results / "filtered-matrix.json").write_text(json.dumps({"beam": beam, "cells": cells}, indent=1) + "\n")
+    try:
+        from benchmarks.plots import plot_filters
+    except ImportError as missing:
+        print(f"no plot: {missing.name} is not installed here; it is in .venv-bench")
+        return
     plot_filters({f"nearrow, {beam}": cells}, options.results / "filtered-matrix.svg")
 
 
