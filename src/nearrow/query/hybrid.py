@@ -27,8 +27,10 @@ from nearrow.query.text_search import TextSearch
 
 DEPTH = 100
 DEPTH_MAX = 400
-QUICK_NUMBERS = 1_000_000
-"""Vectors of so many numbers are compared in less time than another thread takes to wake up (some 0.3 ms)."""
+WALKED_ROWS = 2_000
+"""About so many rows does a walk of a graph look at."""
+QUICK_NUMBERS = 100_000
+"""Vectors of so many numbers are compared in less time than another thread takes to wake up."""
 _pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="nearrow-hybrid")
 
 Array = npt.NDArray[Any]
@@ -112,11 +114,11 @@ def _fused(
 
 
 def _is_quick(text: TextSearch, query: VectorQuery) -> bool:
-    """Whether the vector side walks graphs or compares few vectors."""
+    """Whether the vector side compares few vectors only."""
     numbers = 0
     for part, allowed in zip(text.view.parts, text.accept, strict=True):
-        if query.exact or part.graph is None:
-            numbers += allowed.count * part.vectors.dimension
+        walks = part.graph is not None and not query.exact
+        numbers += (min(allowed.count, WALKED_ROWS) if walks else allowed.count) * part.vectors.dimension
     return numbers <= QUICK_NUMBERS
 
 
