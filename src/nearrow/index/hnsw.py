@@ -11,6 +11,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,8 @@ class HnswIndex:
         measured when the graph was built. `accept`: Arrow or NumPy booleans, or packed bits, one per row.
         """
         if accept is None and self._alive is None:
-            try:
+            with suppress(TypeError):  # not a contiguous float32 [d] array: the general way below converts it
                 return self._fast(queries, k, ef_search, target_recall)
-            except TypeError:
-                pass  # not a contiguous float32 [d] array: the general way below converts it
         array = np.ascontiguousarray(queries, dtype=np.float32)
         rows = len(self.graph)
         bits = accept_bits(accept, rows)
