@@ -17,7 +17,7 @@ from benchmarks.engines import Condition, Engine, K
 
 class Lance(Engine):
     package = "lancedb"
-    beams = (20, 50, 100, 200, 400)
+    beams = (20, 35, 50, 70, 100, 140, 200, 400)
     parameters: ClassVar[dict[str, Any]] = {
         "index": "IVF_HNSW_SQ",
         "partitions": 1,

@@ -18,7 +18,7 @@ STRINGS = ("pos", "lexname")
 
 class MilvusLiteEngine(Engine):
     package = "milvus-lite"
-    beams = (10, 20, 40, 60, 80, 120, 200, 300, 500)
+    beams = (10, 14, 20, 28, 40, 60, 80, 120, 200, 300, 500)
     parameters: ClassVar[dict[str, Any]] = {"index": "HNSW", "M": 16, "efConstruction": 200}
     where: str | None = None
 

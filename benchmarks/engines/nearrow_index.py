@@ -41,7 +41,7 @@ class Nearrow(Engine):
         return self.index.search(queries, K, ef_search=self.beam, threads=threads)[0]
 
     def counters(self, queries: np.ndarray) -> dict[str, float]:
-        counted = self.index.graph.search(queries, K, ef_search=self.beam, counters=True)[3].mean(axis=0)
+        counted = self.index.graph.search(queries, K, ef_search=self.beam, counters=True)[3][:, :3].mean(axis=0)
         return dict(zip(("hops", "code_distances", "exact_distances"), counted.tolist(), strict=True))
 
     def statistics(self) -> dict[str, Any]:

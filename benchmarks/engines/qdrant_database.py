@@ -16,7 +16,7 @@ BATCH = 1000
 
 class QdrantEdge(Engine):
     package = "qdrant-edge-py"
-    beams = (10, 20, 40, 60, 80, 120, 200, 300, 500)
+    beams = (10, 14, 20, 28, 40, 60, 80, 120, 200, 300, 500)
     parameters: ClassVar[dict[str, Any]] = {"m": 16, "ef_construct": 200, "acorn": "off"}
     where: qdrant.Filter | None = None
 

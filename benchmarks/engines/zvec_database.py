@@ -19,7 +19,7 @@ Query = getattr(zvec, "Query", None) or zvec.VectorQuery
 
 class Zvec(Engine):
     package = "zvec"
-    beams = (10, 20, 40, 60, 80, 120, 200, 300, 500)
+    beams = (10, 14, 20, 28, 40, 60, 80, 120, 200, 300, 500)
     parameters: ClassVar[dict[str, Any]] = {"m": 16, "ef_construction": 200}
     where: str | None = None
 
