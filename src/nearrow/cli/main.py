@@ -22,7 +22,7 @@ import typer
 from typer.core import TyperGroup
 
 from nearrow import errors
-from nearrow.cli import collections, demo, importing, searching
+from nearrow.cli import analytics, collections, demo, importing, searching
 from nearrow.cli.output import error_console
 
 EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -86,3 +86,6 @@ app.command("list")(collections.list_collections)
 app.command("create")(collections.create)
 app.command("import")(importing.import_rows)
 app.command("search")(searching.search)
+app.command("sql")(analytics.sql)
+app.command("snapshot")(analytics.snapshot)
+app.command("restore")(analytics.restore)
