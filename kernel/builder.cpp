@@ -37,7 +37,8 @@ struct Draw {
     int32_t position;
 };
 
-// Higher levels first, so that a level is a prefix of the node ids; kept nodes before new ones; new ones in random order.
+// Higher levels first, so that a level is a prefix of the node ids; kept nodes before new ones; new ones in random
+// order.
 std::vector<Draw> draw_nodes(const std::vector<int32_t>& first, const std::vector<int32_t>& kept, const Reuse& reuse,
                              uint64_t seed, double ml) {
     std::vector<int32_t> old_of(first.size(), kGone);
@@ -82,7 +83,8 @@ class CodedRows {
         if (book.metric != Metric::dot) return;
         const double largest = leader.empty() ? 0.0 : std::sqrt(*std::max_element(squares.begin(), squares.end()));
         longest = largest > 0.0 ? static_cast<float>(largest) : 1.0F;
-        for (const double square : squares) rows.norms.push_back(static_cast<float>(std::sqrt(square) / static_cast<double>(longest)));
+        for (const double square : squares)
+            rows.norms.push_back(static_cast<float>(std::sqrt(square) / static_cast<double>(longest)));
         rows.unit = unit_key(book.step, false);
     }
     BuildRows rows;
@@ -97,7 +99,8 @@ std::vector<Layer> empty_layers(const std::vector<Draw>& draws, int m) {
     std::vector<Layer> layers;
     const int levels = draws.empty() ? 1 : draws[0].level + 1;
     for (int level = 0; level < levels; ++level) {
-        const auto above = std::partition_point(draws.begin(), draws.end(), [&](const Draw& draw) { return draw.level >= level; });
+        const auto above =
+            std::partition_point(draws.begin(), draws.end(), [&](const Draw& draw) { return draw.level >= level; });
         const int limit = level == 0 ? 2 * m : m;
         layers.emplace_back(static_cast<int32_t>(above - draws.begin()), limit, limit + limit / 2,
                             std::max(1, level == 0 ? m * 3 / 2 : m));
@@ -106,12 +109,14 @@ std::vector<Layer> empty_layers(const std::vector<Draw>& draws, int m) {
 }
 
 // Every position of every node, when some rows are equal.
-std::vector<std::vector<int32_t>> group_positions(const std::vector<int32_t>& first, const std::vector<int32_t>& leader) {
+std::vector<std::vector<int32_t>> group_positions(const std::vector<int32_t>& first,
+                                                  const std::vector<int32_t>& leader) {
     std::vector<int32_t> node_of(first.size(), kGone);
     for (size_t i = 0; i < leader.size(); ++i) node_of[static_cast<size_t>(leader[i])] = static_cast<int32_t>(i);
     std::vector<std::vector<int32_t>> positions(leader.size());
     for (size_t position = 0; position < first.size(); ++position) {
-        positions[static_cast<size_t>(node_of[static_cast<size_t>(first[position])])].push_back(static_cast<int32_t>(position));
+        positions[static_cast<size_t>(node_of[static_cast<size_t>(first[position])])].push_back(
+            static_cast<int32_t>(position));
     }
     return positions;
 }
@@ -120,7 +125,8 @@ std::vector<std::vector<int32_t>> group_positions(const std::vector<int32_t>& fi
 
 Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& options, const Reuse& reuse) {
     const int64_t rows = vectors.rows();
-    if (rows > 0x3FFFFFFF) throw std::invalid_argument("a graph holds at most 1,073,741,823 rows; split the data into segments");
+    if (rows > 0x3FFFFFFF)
+        throw std::invalid_argument("a graph holds at most 1,073,741,823 rows; split the data into segments");
     Team team(resolve_threads(options.threads));
     const double ml = options.ml > 0.0 ? options.ml : 1.0 / std::log(std::max(2, options.m));
     const auto report = [&](int64_t done) {
@@ -133,8 +139,10 @@ Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& op
     std::vector<int32_t> kept;
     if (reuse.graph != nullptr) {
         kept = kept_leaders(reuse, first);
-        const auto n = static_cast<size_t>(std::count_if(kept.begin(), kept.end(), [](int32_t leader) { return leader != kGone; }));
-        if (n * 2 < kept.size() || n * 2 < first.size()) kept.clear();  // mostly gone, or mostly new: a fresh graph is better
+        const auto n = static_cast<size_t>(
+            std::count_if(kept.begin(), kept.end(), [](int32_t leader) { return leader != kGone; }));
+        if (n * 2 < kept.size() || n * 2 < first.size())
+            kept.clear();  // mostly gone, or mostly new: a fresh graph is better
     }
     const std::vector<Draw> draws = draw_nodes(first, kept, reuse, options.seed, ml);
     const auto nodes = static_cast<int32_t>(draws.size());
@@ -177,13 +185,15 @@ Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& op
     CurveResult curve;
     curve.kind = options.codes == 0 ? CodeKind::none : options.codes == 4 ? CodeKind::four : CodeKind::eight;
     if (held_out > 0) {
-        curve = measure_curve({&vectors, metric, &book, &coded.rows, &layers, &leader, nodes - held_out, options.codes}, team);
+        curve = measure_curve({&vectors, metric, &book, &coded.rows, &layers, &leader, nodes - held_out, options.codes},
+                              team);
     } else if (!kept.empty()) {
         // Too little is new to measure again: what the older graph showed still holds.
         curve.points.assign(reuse.graph->curve().begin(), reuse.graph->curve().end());
         if (options.codes < 0) curve.kind = reuse.graph->code_kind();
     }
-    grower.insert(0, fresh.data() + (count - held_out), held_out, [&](int64_t done) { report(rows - held_out + done); });
+    grower.insert(0, fresh.data() + (count - held_out), held_out,
+                  [&](int64_t done) { report(rows - held_out + done); });
     grower.trim(0);
     grower.connect_orphans(0);
 

@@ -1,4 +1,5 @@
-// Builder: how does a set of vectors become a graph? Batch-synchronous insertion on codes, the same for any thread count.
+// Builder: how does a set of vectors become a graph? Batch-synchronous insertion on codes, the same for any thread
+// count.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,9 @@ namespace nearrow {
 struct BuildOptions {
     int m = 16;
     int ef_construction = 80;
-    double ml = 0.0;                      // 0: 1 / ln(m)
-    int codes = -1;                       // −1: by measured recall; 0: walk on the vectors; 4; 8
-    int threads = 0;                      // 0: all
+    double ml = 0.0;  // 0: 1 / ln(m)
+    int codes = -1;   // −1: by measured recall; 0: walk on the vectors; 4; 8
+    int threads = 0;  // 0: all
     uint64_t seed = 0;
     // Called between batches with the rows done and in all; returns false to stop. Called on the calling thread.
     std::function<bool(int64_t, int64_t)> progress;

@@ -7,12 +7,13 @@
 namespace nearrow {
 namespace {
 
-constexpr float kFourLow = -67.0F;   // 4·15 − t must fit a signed byte
+constexpr float kFourLow = -67.0F;  // 4·15 − t must fit a signed byte
 constexpr float kFourHigh = 127.0F;
 
 size_t padded(int dimension) { return static_cast<size_t>((dimension + 127) / 128 * 128); }
 
-// Loads a row as float32, scaled to unit length unless the metric is l2; returns ‖row‖². `out` is padded as queries are.
+// Loads a row as float32, scaled to unit length unless the metric is l2; returns ‖row‖². `out` is padded as queries
+// are.
 double load_row(const Vectors& vectors, Metric metric, int64_t position, float* out) {
     const int dimension = vectors.dimension();
     const void* row = vectors.row(position);
@@ -43,7 +44,8 @@ double error_of(const Candidate& candidate, const std::vector<float>& rows, int 
         const float* row = rows.data() + i * static_cast<size_t>(dimension);
         double sum = 0.0;
         for (int j = 0; j < dimension; ++j) {
-            const float position = std::clamp((row[j] - candidate.origin[static_cast<size_t>(j)]) * inverse, 0.0F, 255.0F);
+            const float position =
+                std::clamp((row[j] - candidate.origin[static_cast<size_t>(j)]) * inverse, 0.0F, 255.0F);
             // The 4-bit code decides the walk, so its error decides the range.
             const float four = std::floor(std::min(std::nearbyint(position), 255.0F) / 16.0F) * 16.0F + 7.5F;
             const float back = candidate.origin[static_cast<size_t>(j)] + four * candidate.step;
@@ -98,7 +100,8 @@ Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector
     Candidate best;
     double best_error = -1.0;
     std::vector<float> spread(rows.size());
-    for (const std::vector<float>* centre : {static_cast<const std::vector<float>*>(&mean), static_cast<const std::vector<float>*>(&middle), &common}) {
+    for (const std::vector<float>* centre :
+         {static_cast<const std::vector<float>*>(&mean), static_cast<const std::vector<float>*>(&middle), &common}) {
         for (size_t i = 0; i < rows.size(); ++i) spread[i] = std::abs(rows[i] - (*centre)[i % dimension]);
         std::sort(spread.begin(), spread.end());
         for (const double share : {0.98, 0.99, 0.995, 0.998, 0.9995, 1.0}) {
@@ -180,7 +183,8 @@ void CodeQuery::prepare(const Codebook& book, const float* query, double norm) {
         }
         shifts_of_ = &book;
     }
-    const auto scale = static_cast<float>((book.metric != Metric::l2 && norm > 0.0 ? 1.0 / norm : 1.0) / static_cast<double>(book.step));
+    const auto scale = static_cast<float>((book.metric != Metric::l2 && norm > 0.0 ? 1.0 / norm : 1.0) /
+                                          static_cast<double>(book.step));
     loops.quantise(query, shift_eight_.data(), scale, 0.0F, 255.0F, static_cast<int>(n), linear_.data());
     spread(book.shape, linear_.data(), eight_);
     loops.quantise(query, shift_four_.data(), scale * 0.5F, kFourLow, kFourHigh, static_cast<int>(n), linear_.data());
@@ -195,8 +199,9 @@ void CodeQuery::prepare_from_row(const CodeRows& rows, int32_t node) {
     eight_.resize(bytes);
     four_.resize(bytes);
     const auto at = static_cast<size_t>(node);
-    const int32_t squares = simd().query_of_row(rows.shape, rows.high + at * rows.high_stride, rows.low + at * rows.low_stride,
-                                                reinterpret_cast<uint8_t*>(eight_.data()), four_.data());
+    const int32_t squares =
+        simd().query_of_row(rows.shape, rows.high + at * rows.high_stride, rows.low + at * rows.low_stride,
+                            reinterpret_cast<uint8_t*>(eight_.data()), four_.data());
     // Padding has t = −4 too; it meets only zero codes and must not count.
     four_offset_ = (squares - 16 * (static_cast<int32_t>(bytes) - rows.shape.dimensions)) / 16;
 }

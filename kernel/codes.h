@@ -1,8 +1,8 @@
 // Codes: how does a vector become small integers whose distances order rows as the vectors' distances do?
 //
 // Under cosine and dot it is the row's direction that is coded; dot keeps the norm beside it.
-// value_j ≈ origin_j + step·code_j with an 8-bit code, kept as two planes of nibbles. One step serves all dimensions and
-// rows, so sums of integer squares are distances. The high plane alone is a 4-bit code: code_j ≈ 16·high + 7.5.
+// value_j ≈ origin_j + step·code_j with an 8-bit code, kept as two planes of nibbles. One step serves all dimensions
+// and rows, so sums of integer squares are distances. The high plane alone is a 4-bit code: code_j ≈ 16·high + 7.5.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,8 @@ struct Codebook {
     CodeShape shape{};          // of `dimension`
 };
 
-// Learns origin and step from rows spread over the vectors; the choice minimises the reconstruction error measured on them.
+// Learns origin and step from rows spread over the vectors; the choice minimises the reconstruction error measured on
+// them.
 Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector<int64_t>& sample);
 
 // Rows → codes. One encoder per thread.

@@ -31,7 +31,8 @@ std::vector<int32_t> first_of_equal_rows(const Vectors& vectors, Team& team) {
     const int64_t rows = vectors.rows();
     std::vector<uint64_t> hashes(static_cast<size_t>(rows));
     team.each(rows, 1024, [&](int, int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) hashes[static_cast<size_t>(i)] = hash_row(vectors.row(i), vectors.row_bytes());
+        for (int64_t i = begin; i < end; ++i)
+            hashes[static_cast<size_t>(i)] = hash_row(vectors.row(i), vectors.row_bytes());
     });
     size_t slots = 16;
     while (slots < static_cast<size_t>(rows) * 2) slots *= 2;

@@ -1,7 +1,7 @@
 // Filtered walk: how is a graph walked when only some nodes may be returned?
 //
-// Many pass: walk everything, keep what passes. Few pass: score only what passes, and look through failing neighbours to
-// theirs (ACORN's two-hop expansion, arXiv 2403.04871). Fewer still: the searcher scans instead.
+// Many pass: walk everything, keep what passes. Few pass: score only what passes, and look through failing neighbours
+// to theirs (ACORN's two-hop expansion, arXiv 2403.04871). Fewer still: the searcher scans instead.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +14,8 @@ namespace nearrow {
 // Walks everything; scratch.pool gets the ef nearest passing nodes. Stops when nothing nearer than the worst of them is
 // left to expand. Returns false when `budget` distances were spent before that.
 template <class Scorer, class Accept>
-bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& accept, int32_t entry, int ef, int frontier_size,
-                  int64_t budget, WalkScratch& scratch, WalkCounters& counters) {
+bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& accept, int32_t entry, int ef,
+                  int frontier_size, int64_t budget, WalkScratch& scratch, WalkCounters& counters) {
     const Simd& loops = simd();
     Pool& found = scratch.pool;
     Pool& frontier = scratch.frontier;
@@ -39,8 +39,8 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
             const uint64_t candidate = pool_entry(scratch.keys[static_cast<size_t>(i)], fresh[i]);
             if (candidate < found.worst() && accept(fresh[i])) found.insert(candidate);
         }
-        return loops.absorb(frontier.data(), frontier.size_of(), frontier_size, fresh, scratch.keys.data(), n, level.lists,
-                            level.width);
+        return loops.absorb(frontier.data(), frontier.size_of(), frontier_size, fresh, scratch.keys.data(), n,
+                            level.lists, level.width);
     };
     room(static_cast<size_t>(level.width) + 16);
     touched += static_cast<size_t>(loops.collect(visited, &entry, 1, nodes, scratch.touched.data()));
@@ -63,7 +63,8 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
         const size_t first = touched;
         room(static_cast<size_t>(level.width) + 16);
         const int32_t* list = level.lists + static_cast<int64_t>(pool_node(next)) * level.width;
-        touched += static_cast<size_t>(loops.collect(visited, list, level.width, nodes, scratch.touched.data() + touched));
+        touched +=
+            static_cast<size_t>(loops.collect(visited, list, level.width, nodes, scratch.touched.data() + touched));
         cursor = std::min(cursor, score_from(first));
     }
     scratch.visited.clear(scratch.touched, touched);
@@ -73,8 +74,8 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
 // Walks passing nodes only, through failing neighbours where needed; scratch.pool gets the ef nearest found.
 // Returns false when `budget` distances were spent first.
 template <class Scorer, class Accept>
-bool walk_two_hops(const LevelView& level, const Scorer& scorer, const Accept& accept, const int32_t* entries, int n_entries, int ef,
-                   int64_t budget, WalkScratch& scratch, WalkCounters& counters) {
+bool walk_two_hops(const LevelView& level, const Scorer& scorer, const Accept& accept, const int32_t* entries,
+                   int n_entries, int ef, int64_t budget, WalkScratch& scratch, WalkCounters& counters) {
     const Simd& loops = simd();
     Pool& pool = scratch.pool;
     pool.reset(ef);
@@ -93,7 +94,8 @@ bool walk_two_hops(const LevelView& level, const Scorer& scorer, const Accept& a
     const auto score = [&] {
         scorer(passing.data(), n, 0, scratch.keys.data());
         counters.distances += n;
-        const int place = loops.absorb(pool.data(), pool.size_of(), ef, passing.data(), scratch.keys.data(), n, level.lists, level.width);
+        const int place = loops.absorb(pool.data(), pool.size_of(), ef, passing.data(), scratch.keys.data(), n,
+                                       level.lists, level.width);
         n = 0;
         return place;
     };
@@ -103,7 +105,8 @@ bool walk_two_hops(const LevelView& level, const Scorer& scorer, const Accept& a
         room(static_cast<size_t>(level.width) + 16);
         const size_t first = touched;
         const int32_t* list = level.lists + static_cast<int64_t>(node) * level.width;
-        touched += static_cast<size_t>(loops.collect(visited, list, level.width, nodes, scratch.touched.data() + touched));
+        touched +=
+            static_cast<size_t>(loops.collect(visited, list, level.width, nodes, scratch.touched.data() + touched));
         const size_t last = touched;
         for (size_t i = first; i < last; ++i) {
             const int32_t near = scratch.touched[i];

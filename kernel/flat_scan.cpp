@@ -13,8 +13,8 @@ struct Hit {
 
 }  // namespace
 
-int64_t flat_search(const Vectors& vectors, const ExactScorer& scorer, int64_t k, const AcceptBits& accept, int64_t* positions,
-                    float* distances) {
+int64_t flat_search(const Vectors& vectors, const ExactScorer& scorer, int64_t k, const AcceptBits& accept,
+                    int64_t* positions, float* distances) {
     const int64_t wanted = std::min(k, vectors.rows());
     if (wanted <= 0) return 0;
     std::vector<Hit> heap;  // the worst of the best on top

@@ -11,8 +11,8 @@
 namespace nearrow {
 
 // The k nearest accepted rows, sorted by (distance, position); returns how many there are. REQUIRES: scorer.set_query.
-int64_t flat_search(const Vectors& vectors, const ExactScorer& scorer, int64_t k, const AcceptBits& accept, int64_t* positions,
-                    float* distances);
+int64_t flat_search(const Vectors& vectors, const ExactScorer& scorer, int64_t k, const AcceptBits& accept,
+                    int64_t* positions, float* distances);
 
 // Every accepted row with distance <= radius, sorted by (distance, position).
 std::vector<std::pair<float, int64_t>> flat_range(const Vectors& vectors, const ExactScorer& scorer, float radius,

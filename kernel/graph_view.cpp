@@ -51,13 +51,15 @@ const std::byte* GraphView::section(Section section, uint64_t expected) const {
 
 GraphView::GraphView(std::span<const std::byte> buffer) : buffer_(buffer) {
     if (buffer.size() < kPage) corrupt("shorter than its header");
-    if (reinterpret_cast<uintptr_t>(buffer.data()) % 8 != 0) throw std::invalid_argument("the graph buffer is not aligned");
+    if (reinterpret_cast<uintptr_t>(buffer.data()) % 8 != 0)
+        throw std::invalid_argument("the graph buffer is not aligned");
     std::array<std::byte, kPage> page;
     std::memcpy(page.data(), buffer.data(), kPage);
     std::memcpy(&header_, page.data(), sizeof header_);
     if (std::memcmp(header_.magic, "NRRWGRPH", 8) != 0) corrupt("no graph magic at byte 0");
     if (header_.version > kGraphVersion) {
-        throw Incompatible("graph file: version " + std::to_string(header_.version) + " is newer than this Nearrow; upgrade it");
+        throw Incompatible("graph file: version " + std::to_string(header_.version) +
+                           " is newer than this Nearrow; upgrade it");
     }
     std::memset(page.data() + offsetof(GraphHeader, header_crc), 0, sizeof header_.header_crc);
     if (crc32c(page.data(), kPage) != header_.header_crc) corrupt("header checksum mismatch");
@@ -65,17 +67,21 @@ GraphView::GraphView(std::span<const std::byte> buffer) : buffer_(buffer) {
 
     // The checksum says that the header is what was written; the checks below that it was written sanely.
     const GraphHeader& h = header_;
-    if (h.metric > 2 || (h.code_kind != 0 && h.code_kind != 4 && h.code_kind != 8)) corrupt("unknown metric or code kind");
+    if (h.metric > 2 || (h.code_kind != 0 && h.code_kind != 4 && h.code_kind != 8))
+        corrupt("unknown metric or code kind");
     if (h.dimension < 1 || h.dimension > static_cast<uint32_t>(kDimensionMax)) corrupt("dimension out of range");
-    if (h.rows > 0x3FFFFFFFULL || h.nodes > h.rows || (h.nodes == 0) != (h.rows == 0)) corrupt("row count out of range");
+    if (h.rows > 0x3FFFFFFFULL || h.nodes > h.rows || (h.nodes == 0) != (h.rows == 0))
+        corrupt("row count out of range");
     if (h.levels < 1 || h.levels > kLevelsMax || h.level_nodes[0] != h.nodes) corrupt("level count out of range");
     if (h.m < 1 || h.m > 1024 || h.width < 1 || h.width > 2048) corrupt("list width out of range");
     if (h.curve_points > kCurveMax) corrupt("recall curve out of range");
-    if (h.length > buffer.size()) corrupt("truncated: " + std::to_string(buffer.size()) + " of " + std::to_string(h.length) + " bytes");
+    if (h.length > buffer.size())
+        corrupt("truncated: " + std::to_string(buffer.size()) + " of " + std::to_string(h.length) + " bytes");
     if (!(h.step > 0.0F) || !std::isfinite(h.step)) corrupt("step out of range");
     uint64_t layer_entries = 0;
     for (uint32_t level = 1; level < h.levels; ++level) {
-        if (h.level_nodes[level] > h.level_nodes[level - 1] || h.level_nodes[level] == 0) corrupt("levels do not shrink");
+        if (h.level_nodes[level] > h.level_nodes[level - 1] || h.level_nodes[level] == 0)
+            corrupt("levels do not shrink");
         layer_entries += h.level_nodes[level] * h.m;
     }
 
@@ -112,8 +118,8 @@ GraphView::GraphView(std::span<const std::byte> buffer) : buffer_(buffer) {
     if (metric() == Metric::dot) norms_ = reinterpret_cast<const float*>(norms);
 }
 
-GraphView::GraphView(const Codebook& book, const CodeRows& codes, CodeKind kind, std::span<const LevelView> levels, int64_t rows,
-                     const int32_t* positions, const float* norms)
+GraphView::GraphView(const Codebook& book, const CodeRows& codes, CodeKind kind, std::span<const LevelView> levels,
+                     int64_t rows, const int32_t* positions, const float* norms)
     : codebook_(book), codes_(codes), positions_(positions), norms_(norms) {
     header_.metric = static_cast<uint32_t>(book.metric);
     header_.code_kind = static_cast<uint32_t>(kind);
@@ -129,7 +135,8 @@ std::vector<std::string> GraphView::check() const {
     const auto report = [&](const std::string& problem) {
         if (problems.size() < 20) problems.push_back(problem);
     };
-    if (digest_of(buffer_.subspan(kPage, header_.length - kPage)) != header_.digest) report("digest mismatch after the header");
+    if (digest_of(buffer_.subspan(kPage, header_.length - kPage)) != header_.digest)
+        report("digest mismatch after the header");
 
     for (int level = 0; level < levels(); ++level) {
         const LevelView view = this->level(level);
@@ -153,7 +160,8 @@ std::vector<std::string> GraphView::check() const {
         const auto positions = positions_of(node);
         if (positions.empty()) report("node " + std::to_string(node) + " stands for no position");
         for (const int32_t position : positions) {
-            if (position < 0 || position >= rows() || nodes_[position] != node || listed[static_cast<size_t>(position)]++ != 0) {
+            if (position < 0 || position >= rows() || nodes_[position] != node ||
+                listed[static_cast<size_t>(position)]++ != 0) {
                 report("node " + std::to_string(node) + ": position map broken at " + std::to_string(position));
             }
         }
@@ -173,7 +181,8 @@ std::vector<std::string> GraphView::check() const {
             }
         }
         if (queue.size() != static_cast<size_t>(nodes())) {
-            report(std::to_string(static_cast<size_t>(nodes()) - queue.size()) + " of " + std::to_string(nodes()) + " nodes are unreachable");
+            report(std::to_string(static_cast<size_t>(nodes()) - queue.size()) + " of " + std::to_string(nodes()) +
+                   " nodes are unreachable");
         }
     }
     return problems;

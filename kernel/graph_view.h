@@ -1,7 +1,7 @@
 // Graph view: what lies where in a graph file, and is it safe to walk?
 //
-// One page of header, then page-aligned arrays used in place. docs/formats/graph.md gives the byte table. Opening checks
-// the header only; the walk checks every id that it reads, so damaged arrays give poor answers, never a crash.
+// One page of header, then page-aligned arrays used in place. docs/formats/graph.md gives the byte table. Opening
+// checks the header only; the walk checks every id that it reads, so damaged arrays give poor answers, never a crash.
 #pragma once
 
 #include <array>
@@ -33,15 +33,15 @@ constexpr int kCurveMax = 16;
 enum class CodeKind : uint32_t { none = 0, four = 4, eight = 8 };
 
 enum Section : int {
-    kOrigin,      // float32[dimension]
-    kHigh,        // high nibbles by node; with 8-bit walks both planes side by side
-    kLow,         // low nibbles by node; with 8-bit walks empty
-    kLists,       // int32[nodes][width]: neighbours at level 0, −1 after the last
-    kLayers,      // int32[level_nodes][m] for level 1, 2, …
-    kPositions,   // int32[rows]: positions grouped by node
-    kStarts,      // int32[nodes + 1]: where each node's positions start; empty when every node has one
-    kNodes,       // int32[rows]: position → node
-    kNorms,       // float32[nodes], dot only: the row's norm as a share of the longest
+    kOrigin,     // float32[dimension]
+    kHigh,       // high nibbles by node; with 8-bit walks both planes side by side
+    kLow,        // low nibbles by node; with 8-bit walks empty
+    kLists,      // int32[nodes][width]: neighbours at level 0, −1 after the last
+    kLayers,     // int32[level_nodes][m] for level 1, 2, …
+    kPositions,  // int32[rows]: positions grouped by node
+    kStarts,     // int32[nodes + 1]: where each node's positions start; empty when every node has one
+    kNodes,      // int32[rows]: position → node
+    kNorms,      // float32[nodes], dot only: the row's norm as a share of the longest
     kSections
 };
 
@@ -95,8 +95,8 @@ class GraphView {
     explicit GraphView(std::span<const std::byte> buffer);
 
     // A graph that is still being built: level lists as they stand, one position per node.
-    GraphView(const Codebook& book, const CodeRows& codes, CodeKind kind, std::span<const LevelView> levels, int64_t rows,
-              const int32_t* positions, const float* norms);
+    GraphView(const Codebook& book, const CodeRows& codes, CodeKind kind, std::span<const LevelView> levels,
+              int64_t rows, const int32_t* positions, const float* norms);
 
     const GraphHeader& header() const { return header_; }
     Metric metric() const { return static_cast<Metric>(header_.metric); }
@@ -125,7 +125,8 @@ class GraphView {
     const float* norms() const { return norms_; }
     bool has_duplicates() const { return starts_ != nullptr; }
     int64_t walk_bytes_per_node() const {
-        return static_cast<int64_t>(code_kind() == CodeKind::none ? 0 : codes_.high_stride) + 4 * static_cast<int64_t>(header_.width);
+        return static_cast<int64_t>(code_kind() == CodeKind::none ? 0 : codes_.high_stride) +
+               4 * static_cast<int64_t>(header_.width);
     }
 
     // The full audit: digest, bounds, mutual maps, reachability. An empty list means sound.

@@ -27,7 +27,8 @@ std::vector<int32_t> local_order(const std::vector<Layer>& layers) {
     }
     const auto level_of = [&](int32_t node) {
         int level = 0;
-        while (level + 1 < static_cast<int>(layers.size()) && node < layers[static_cast<size_t>(level + 1)].nodes) ++level;
+        while (level + 1 < static_cast<int>(layers.size()) && node < layers[static_cast<size_t>(level + 1)].nodes)
+            ++level;
         return level;
     };
     std::stable_sort(reached.begin(), reached.end(), [&](int32_t a, int32_t b) { return level_of(a) > level_of(b); });
@@ -82,7 +83,8 @@ Buffer write_graph(const GraphParts& parts, const BuildOptions& options, double 
     header.step = parts.book->step;
     header.curve_points = static_cast<uint32_t>(std::min<size_t>(parts.curve.size(), kCurveMax));
     std::copy_n(parts.curve.begin(), header.curve_points, header.curve);
-    for (size_t level = 0; level < layers.size(); ++level) header.level_nodes[level] = static_cast<uint64_t>(layers[level].nodes);
+    for (size_t level = 0; level < layers.size(); ++level)
+        header.level_nodes[level] = static_cast<uint64_t>(layers[level].nodes);
     size_t offset = kPage;
     for (int section = 0; section < kSections; ++section) {
         header.sections[section] = {offset, lengths[section]};
@@ -105,7 +107,8 @@ Buffer write_graph(const GraphParts& parts, const BuildOptions& options, double 
             if (!norms.empty()) reinterpret_cast<float*>(at(kNorms))[i] = norms[from];
             const int32_t* list = layers[0].list(order[i]);
             for (size_t j = 0; j < width; ++j) {
-                lists[i * width + j] = static_cast<int>(j) < layers[0].degree(order[i]) ? place[static_cast<size_t>(list[j])] : -1;
+                lists[i * width + j] =
+                    static_cast<int>(j) < layers[0].degree(order[i]) ? place[static_cast<size_t>(list[j])] : -1;
             }
         }
     });

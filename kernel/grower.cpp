@@ -19,8 +19,10 @@ void Grower::find_candidates(Worker& worker, int level, int32_t node) {
     for (int above = static_cast<int>(layers_->size()) - 1; above > level; --above) {
         entry = descend((*layers_)[static_cast<size_t>(above)].view(), scorer, entry, worker.scratch, worker.counters);
     }
-    if (present_[static_cast<size_t>(level)][static_cast<size_t>(entry)] == 0) entry = first_[static_cast<size_t>(level)];
-    walk((*layers_)[static_cast<size_t>(level)].view(), scorer, &entry, 1, options_.ef, worker.scratch, worker.counters);
+    if (present_[static_cast<size_t>(level)][static_cast<size_t>(entry)] == 0)
+        entry = first_[static_cast<size_t>(level)];
+    walk((*layers_)[static_cast<size_t>(level)].view(), scorer, &entry, 1, options_.ef, worker.scratch,
+         worker.counters);
     Pool& pool = worker.scratch.pool;
     worker.candidates.clear();
     for (int i = 0; i < pool.size(); ++i) {
@@ -59,7 +61,8 @@ void Grower::link_back(Worker& worker, Layer& layer, int32_t target, Edge* edges
         layer.set(target, worker.merged.data(), static_cast<int>(worker.merged.size()));
         return;
     }
-    worker.linker.prune(target, worker.merged.data(), static_cast<int>(worker.merged.size()), layer.limit, worker.chosen);
+    worker.linker.prune(target, worker.merged.data(), static_cast<int>(worker.merged.size()), layer.limit,
+                        worker.chosen);
     layer.set(target, worker.chosen.data(), static_cast<int>(worker.chosen.size()));
 }
 
@@ -69,7 +72,8 @@ void Grower::insert(int level, const int32_t* nodes, int64_t n, const std::funct
     int64_t linked = std::count(present.begin(), present.end(), static_cast<uint8_t>(1));
     int64_t done = 0;
     int32_t& first = first_[static_cast<size_t>(level)];
-    if (first < 0 && linked > 0) first = static_cast<int32_t>(std::find(present.begin(), present.end(), 1) - present.begin());
+    if (first < 0 && linked > 0)
+        first = static_cast<int32_t>(std::find(present.begin(), present.end(), 1) - present.begin());
     if (first < 0 && n > 0) {
         first = nodes[0];
         present[static_cast<size_t>(first)] = 1;
@@ -84,16 +88,21 @@ void Grower::insert(int level, const int32_t* nodes, int64_t n, const std::funct
     while (done < n) {
         // Nodes of one batch do not see each other, so a batch stays small beside what is linked already.
         const int64_t total = linked + n - done;
-        const int64_t batch = std::min(n - done, std::clamp<int64_t>(linked / 16, 1, std::max<int64_t>(total / 64, 64)));
+        const int64_t batch =
+            std::min(n - done, std::clamp<int64_t>(linked / 16, 1, std::max<int64_t>(total / 64, 64)));
         links.resize(static_cast<size_t>(batch) * width);
         team_->each(batch, 4, [&](int thread, int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) {
-                find_links(workers_[static_cast<size_t>(thread)], level, nodes[done + i], links.data() + static_cast<size_t>(i) * width);
+                find_links(workers_[static_cast<size_t>(thread)], level, nodes[done + i],
+                           links.data() + static_cast<size_t>(i) * width);
             }
         });
-        // Each thread owns blocks of targets, whatever their number: the edges of one target are always handled together.
+        // Each thread owns blocks of targets, whatever their number: the edges of one target are always handled
+        // together.
         const int threads = team_->size();
-        const auto owner = [&](int32_t target) { return static_cast<int>((static_cast<uint32_t>(target) >> 6) % static_cast<uint32_t>(threads)); };
+        const auto owner = [&](int32_t target) {
+            return static_cast<int>((static_cast<uint32_t>(target) >> 6) % static_cast<uint32_t>(threads));
+        };
         std::vector<size_t> totals(static_cast<size_t>(threads), 0);
         team_->run([&](int thread) {
             std::vector<int32_t>& mine = touched[static_cast<size_t>(thread)];
@@ -123,7 +132,8 @@ void Grower::insert(int level, const int32_t* nodes, int64_t n, const std::funct
             for (size_t i = 0; i < links.size(); ++i) {
                 const int32_t target = links[i];
                 if (target < 0 || owner(target) != thread) continue;
-                const auto at = static_cast<size_t>(offsets[static_cast<size_t>(target)] + counts[static_cast<size_t>(target)]++);
+                const auto at =
+                    static_cast<size_t>(offsets[static_cast<size_t>(target)] + counts[static_cast<size_t>(target)]++);
                 edges[at] = {target, nodes[done + static_cast<int64_t>(i / width)], 0};
             }
             for (int64_t i = thread; i < batch; i += threads) {

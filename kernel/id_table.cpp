@@ -250,14 +250,15 @@ std::int64_t IdTable::probe(std::string_view id, std::uint64_t hash) const noexc
 
 std::int64_t IdTable::find(std::string_view id) const noexcept { return probe(id, hash_bytes(id, seed_)); }
 
-// Each needle costs three cache misses that depend on each other (bucket, offsets, bytes); a block of needles takes the
-// first two for all of them at once.
+// Each needle costs three cache misses that depend on each other (bucket, offsets, bytes); a block of needles takes
+// the misses for all of them at once.
 template <typename Visit>
 void IdTable::find_blocks(const IdColumn& needles, Visit visit) const noexcept {
     struct Pending {
         std::string_view id;
         std::uint64_t hash;
         bool valid;
+        std::size_t likely;  // a position whose fingerprint fits, or one beyond the column
     };
     std::array<Pending, block> pending;
     for (std::size_t first = 0; first < needles.size(); first += block) {
@@ -265,17 +266,22 @@ void IdTable::find_blocks(const IdColumn& needles, Visit visit) const noexcept {
         for (std::size_t position = first; position < last; ++position) {
             const auto id = needles.bytes(position);
             Pending& now = pending[position - first];
-            now = {id.value_or(std::string_view()), id ? hash_bytes(*id, seed_) : 0, id.has_value()};
+            now = {id.value_or(std::string_view()), id ? hash_bytes(*id, seed_) : 0, id.has_value(), SIZE_MAX};
             if (id) prefetch_line(&buckets_[home(now.hash)]);
         }
         for (std::size_t position = first; position < last; ++position) {
-            const Pending& now = pending[position - first];
+            Pending& now = pending[position - first];
             if (!now.valid) continue;
             const IdBucket& bucket = buckets_[home(now.hash)];
             const std::size_t used = std::min<std::size_t>(bucket.used, id_bucket_slots);
             for (std::size_t slot = 0; slot < used; ++slot)
-                if (bucket.fingerprints[slot] == fingerprint(now.hash)) ids_->prefetch(bucket.positions[slot]);
+                if (bucket.fingerprints[slot] == fingerprint(now.hash)) {
+                    ids_->prefetch(bucket.positions[slot]);
+                    now.likely = bucket.positions[slot];
+                }
         }
+        for (std::size_t position = first; position < last; ++position)
+            if (const auto id = ids_->bytes(pending[position - first].likely)) prefetch_line(id->data());
         for (std::size_t position = first; position < last; ++position) {
             const Pending& now = pending[position - first];
             visit(position, now.valid ? probe(now.id, now.hash) : missing);

@@ -23,7 +23,9 @@ struct Layer {
         degrees.assign(static_cast<size_t>(nodes), 0);
     }
     int32_t* list(int32_t node) { return lists.data() + static_cast<size_t>(node) * static_cast<size_t>(capacity); }
-    const int32_t* list(int32_t node) const { return lists.data() + static_cast<size_t>(node) * static_cast<size_t>(capacity); }
+    const int32_t* list(int32_t node) const {
+        return lists.data() + static_cast<size_t>(node) * static_cast<size_t>(capacity);
+    }
     int degree(int32_t node) const { return degrees[static_cast<size_t>(node)]; }
     void set(int32_t node, const int32_t* neighbours, int n) {
         int32_t* to = list(node);

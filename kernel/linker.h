@@ -12,8 +12,9 @@ namespace nearrow {
 // What all threads of a build share.
 struct BuildRows {
     CodeRows codes;
-    // For dot: each row's norm as a share of the longest, else empty. Half of a node's links then go by products, half by
-    // directions: the first lead to the long rows that win, the second keep the others within reach (docs/decisions).
+    // For dot: each row's norm as a share of the longest, else empty. Half of a node's links then go by products, half
+    // by directions: the first lead to the long rows that win, the second keep the others within reach
+    // (docs/decisions).
     std::vector<float> norms;
     float unit = 1.0F;  // squared length 1 in 4-bit key units
 };

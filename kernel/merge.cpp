@@ -10,10 +10,12 @@ std::vector<int32_t> kept_leaders(const Reuse& reuse, const std::vector<int32_t>
     std::vector<uint8_t> taken(first.size(), 0);
     for (int32_t node = 0; node < old.nodes(); ++node) {
         for (const int32_t position : old.positions_of(node)) {
-            if (position < 0 || position >= old.rows()) throw Corruption("graph file: a position is out of range; rebuild the graph");
+            if (position < 0 || position >= old.rows())
+                throw Corruption("graph file: a position is out of range; rebuild the graph");
             const int32_t now = reuse.positions[static_cast<size_t>(position)];
             if (now < 0) continue;
-            if (now >= static_cast<int32_t>(first.size())) throw std::invalid_argument("a new position lies beyond the vectors");
+            if (now >= static_cast<int32_t>(first.size()))
+                throw std::invalid_argument("a new position lies beyond the vectors");
             const int32_t leader = first[static_cast<size_t>(now)];
             if (taken[static_cast<size_t>(leader)] != 0) continue;
             taken[static_cast<size_t>(leader)] = 1;

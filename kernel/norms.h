@@ -14,9 +14,10 @@ constexpr float kProductUnit = 1 << 20;  // the key of the longest row's product
 // Squared length 1 in key units.
 inline float unit_key(float step, bool eight) { return (eight ? 1.0F : 1.0F / 64.0F) / (step * step); }
 
-// keys[i]: from distances of directions (in key units) to −‖query‖·‖node‖·cos, the norms given as shares of the longest.
-inline void scale_by_norms(const float* norms, float query_norm, int32_t offset, float unit, const int32_t* nodes, int n,
-                           int32_t* keys) {
+// keys[i]: from distances of directions (in key units) to −‖query‖·‖node‖·cos, the norms given as shares of the
+// longest.
+inline void scale_by_norms(const float* norms, float query_norm, int32_t offset, float unit, const int32_t* nodes,
+                           int n, int32_t* keys) {
     const float half = 0.5F / unit;
     for (int i = 0; i < n; ++i) {
         const float cosine = 1.0F - half * static_cast<float>(keys[i] + offset);

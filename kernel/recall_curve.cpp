@@ -74,12 +74,14 @@ void find_truth(const CurveInput& input, std::vector<Sample>& samples, int64_t b
 
 int64_t common(const std::vector<int64_t>& truth, const int64_t* found, int64_t n) {
     int64_t count = 0;
-    const auto end = truth.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(truth.size(), static_cast<size_t>(n)));
+    const auto end =
+        truth.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(truth.size(), static_cast<size_t>(n)));
     for (int64_t i = 0; i < n; ++i) count += std::find(truth.begin(), end, found[i]) != end ? 1 : 0;
     return count;
 }
 
-std::vector<CurvePoint> run(const CurveInput& input, const GraphView& graph, const std::vector<Sample>& samples, Team& team) {
+std::vector<CurvePoint> run(const CurveInput& input, const GraphView& graph, const std::vector<Sample>& samples,
+                            Team& team) {
     std::vector<CurvePoint> points;
     std::vector<int64_t> ones(samples.size());
     std::vector<int64_t> tens(samples.size());

@@ -43,7 +43,8 @@ double beam_on_curve(const GraphView& graph, double target, int64_t k) {
         // Between two points, log(1 − recall) is close to linear in log(ef).
         const auto miss = [](double value) { return std::log(std::max(1.0 - value, 1e-4)); };
         const double share = (miss(target) - miss(before)) / std::min(miss(recall) - miss(before), -1e-9);
-        return std::exp(std::log(curve[i - 1].ef) + std::clamp(share, 0.0, 1.0) * (std::log(curve[i].ef) - std::log(curve[i - 1].ef)));
+        return std::exp(std::log(curve[i - 1].ef) +
+                        std::clamp(share, 0.0, 1.0) * (std::log(curve[i].ef) - std::log(curve[i - 1].ef)));
     }
     return curve.back().ef;
 }
@@ -80,7 +81,8 @@ Searcher::Searcher(const GraphView& graph, const Vectors& vectors)
 bool Searcher::accepts(int32_t node, const AcceptBits& accept) const {
     if (accept.nodes != nullptr) return ((accept.nodes[node >> 3] >> (node & 7)) & 1) != 0;
     for (const int32_t position : graph_->positions_of(node)) {
-        if (static_cast<uint32_t>(position) < static_cast<uint64_t>(graph_->rows()) && accept.test(position)) return true;
+        if (static_cast<uint32_t>(position) < static_cast<uint64_t>(graph_->rows()) && accept.test(position))
+            return true;
     }
     return false;
 }
@@ -158,7 +160,8 @@ void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, con
     bool finished;
     if (way == Way::through) {
         const int frontier = static_cast<int>(std::min(4.0 * ef / share + 64.0, 1.0e6));
-        finished = walk_through(base, scorer, passes, entry, 9 * ef / 8 + 2, frontier, accept.count, scratch_, counters);
+        finished =
+            walk_through(base, scorer, passes, entry, 9 * ef / 8 + 2, frontier, accept.count, scratch_, counters);
     } else {
         seeds_.assign(1, entry);
         const auto seeds = static_cast<int64_t>(std::ceil(0.1 * std::sqrt(static_cast<double>(graph_->rows()))));
@@ -168,7 +171,8 @@ void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, con
             const int32_t node = position < 0 ? -1 : graph_->node_of(position);
             if (node >= 0) seeds_.push_back(node);
         }
-        finished = walk_two_hops(base, scorer, passes, seeds_.data(), static_cast<int>(seeds_.size()), 3 * ef + 10, accept.count, scratch_, counters);
+        finished = walk_two_hops(base, scorer, passes, seeds_.data(), static_cast<int>(seeds_.size()), 3 * ef + 10,
+                                 accept.count, scratch_, counters);
     }
     if (finished) return;
     counters.way += kGivenUp;
@@ -247,8 +251,8 @@ int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions
     return static_cast<int64_t>(count);
 }
 
-int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions, float* distances,
-                         Way way) {
+int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions,
+                         float* distances, Way way) {
     if (!exact_.set_query(query)) return -1;
     const int64_t accepted = accept.data == nullptr ? graph_->rows() : accept.count;
     const int64_t wanted = std::min(k, accepted);

@@ -30,8 +30,8 @@ class Searcher {
     // Returns how many hits: min(k, accepted), always. Hits are sorted by (exact distance, position).
     // Returns −1 when the query holds NaN or infinity, or is zero under cosine.
     // `way` is for searches with accept bits: automatic chooses by constants, a planner that knows better may say.
-    int64_t search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions, float* distances,
-                   Way way = Way::automatic);
+    int64_t search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions,
+                   float* distances, Way way = Way::automatic);
 
     WalkCounters counters;
 
@@ -39,7 +39,9 @@ class Searcher {
     struct Hit {
         uint32_t key;
         int64_t position;
-        bool operator<(const Hit& other) const { return key != other.key ? key < other.key : position < other.position; }
+        bool operator<(const Hit& other) const {
+            return key != other.key ? key < other.key : position < other.position;
+        }
     };
     template <class Scorer>
     int32_t enter(const Scorer& scorer);

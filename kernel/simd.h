@@ -10,8 +10,9 @@
 
 namespace nearrow {
 
-// A row of 4-bit codes: `full` blocks of 64 bytes (128 dimensions: byte j holds dimension j in its low and 64 + j in its
-// high nibble), then `tail` bytes (< 64) that pair dimension j with tail + j. Queries are laid out in blocks of 128.
+// A row of 4-bit codes: `full` blocks of 64 bytes (128 dimensions: byte j holds dimension j in its low and 64 + j in
+// its high nibble), then `tail` bytes (< 64) that pair dimension j with tail + j. Queries are laid out in blocks of
+// 128.
 struct CodeShape {
     int dimensions;
     int full;
@@ -42,8 +43,8 @@ struct Simd {
     int (*collect)(uint32_t* visited, const int32_t* list, int width, uint32_t nodes, int32_t* out);
     // The same without marking.
     int (*peek)(const uint32_t* visited, const int32_t* list, int width, uint32_t nodes, int32_t* out);
-    // Inserts the scored nodes into a sorted pool of at most `capacity` entries ((key, node, expanded), see walk.h) that
-    // has room for 16 more; prefetches their neighbour lists; returns the lowest place changed, or `*size` before.
+    // Inserts the scored nodes into a sorted pool of at most `capacity` entries ((key, node, expanded), see walk.h)
+    // that has room for 16 more; prefetches their neighbour lists; returns the lowest place changed, or `*size` before.
     int (*absorb)(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
                   const int32_t* lists, int width);
     // Exact sums in float64 over a row; the query is padded with zeros to a multiple of 32.

@@ -24,7 +24,8 @@ struct FourL2 {
     static inline __m256i add(__m256i sum, __m256i code, __m256i, const uint8_t* query, bool high) {
         const __m256i c = nibbles(code, high);
         const __m256i factor = _mm256_sub_epi8(_mm256_slli_epi16(c, 2), load_bytes(query));
-        return _mm256_add_epi32(sum, pair_sums(_mm256_maddubs_epi16(c, factor)));  // |sum of two| <= 3,840: no saturation
+        return _mm256_add_epi32(sum,
+                                pair_sums(_mm256_maddubs_epi16(c, factor)));  // |sum of two| <= 3,840: no saturation
     }
 };
 
@@ -180,8 +181,8 @@ void quantise(const float* values, const float* shift, float scale, float low, f
 
 }  // namespace
 
-extern const Simd simd_avx2 = {"avx2",      score<FourL2>, score<EightL2>, query_of_row, collect, peek, absorb,
-                               l2<Float32>, l2<Float16>,   dot<Float32>,   dot<Float16>,   widen_f16,       quantise};
+extern const Simd simd_avx2 = {"avx2",      score<FourL2>, score<EightL2>, query_of_row, collect,   peek,    absorb,
+                               l2<Float32>, l2<Float16>,   dot<Float32>,   dot<Float16>, widen_f16, quantise};
 
 }  // namespace nearrow
 #endif

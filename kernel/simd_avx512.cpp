@@ -52,7 +52,8 @@ inline __m128i reduce4(__m512i a, __m512i b, __m512i c, __m512i d) {
 inline void prefetch_row(const uint8_t* row, int bytes) {
     const auto first = reinterpret_cast<uintptr_t>(row) & ~uintptr_t{63};
     const auto last = reinterpret_cast<uintptr_t>(row) + static_cast<uintptr_t>(bytes);
-    for (uintptr_t line = first; line < last; line += 64) _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T0);
+    for (uintptr_t line = first; line < last; line += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T0);
 }
 
 // Full > 0 fixes the number of whole blocks at compile time; 0 reads it from the shape.
@@ -111,12 +112,18 @@ void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n,
 template <class Form>
 void dispatch(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int ahead, int32_t* keys) {
     switch (rows.shape.full) {
-        case 1: return score<Form, 1>(rows, query, nodes, n, ahead, keys);
-        case 2: return score<Form, 2>(rows, query, nodes, n, ahead, keys);
-        case 3: return score<Form, 3>(rows, query, nodes, n, ahead, keys);
-        case 4: return score<Form, 4>(rows, query, nodes, n, ahead, keys);
-        case 6: return score<Form, 6>(rows, query, nodes, n, ahead, keys);
-        default: return score<Form, 0>(rows, query, nodes, n, ahead, keys);
+        case 1:
+            return score<Form, 1>(rows, query, nodes, n, ahead, keys);
+        case 2:
+            return score<Form, 2>(rows, query, nodes, n, ahead, keys);
+        case 3:
+            return score<Form, 3>(rows, query, nodes, n, ahead, keys);
+        case 4:
+            return score<Form, 4>(rows, query, nodes, n, ahead, keys);
+        case 6:
+            return score<Form, 6>(rows, query, nodes, n, ahead, keys);
+        default:
+            return score<Form, 0>(rows, query, nodes, n, ahead, keys);
     }
 }
 
@@ -285,14 +292,17 @@ inline int place_of(const uint64_t* pool, int size, uint64_t entry) {
     return low;
 }
 
-int absorb(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n, const int32_t* lists,
-           int width) {
+int absorb(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
+           const int32_t* lists, int width) {
     int filled = *size;
     int lowest = filled;
     for (int i = 0; i < n; i += 16) {
         const __mmask16 inside = static_cast<__mmask16>(n - i >= 16 ? 0xFFFF : (1 << (n - i)) - 1);
-        const int worst = filled == capacity ? static_cast<int>(static_cast<uint32_t>(pool[filled - 1] >> 32) ^ 0x80000000U) : 0x7FFFFFFF;
-        unsigned near = _mm512_mask_cmple_epi32_mask(inside, _mm512_maskz_loadu_epi32(inside, keys + i), _mm512_set1_epi32(worst));
+        const int worst = filled == capacity
+                              ? static_cast<int>(static_cast<uint32_t>(pool[filled - 1] >> 32) ^ 0x80000000U)
+                              : 0x7FFFFFFF;
+        unsigned near =
+            _mm512_mask_cmple_epi32_mask(inside, _mm512_maskz_loadu_epi32(inside, keys + i), _mm512_set1_epi32(worst));
         for (; near != 0; near &= near - 1) {
             const int j = i + __builtin_ctz(near);
             const uint64_t entry = (static_cast<uint64_t>(static_cast<uint32_t>(keys[j]) ^ 0x80000000U) << 32) |
@@ -317,9 +327,9 @@ int absorb(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const 
 
 }  // namespace
 
-extern const Simd simd_avx512 = {
-    "avx512", dispatch<FourL2>, dispatch<EightL2>, query_of_row, collect, peek, absorb,
-    l2<Float32>, l2<Float16>, dot<Float32>, dot<Float16>, widen_f16, quantise};
+extern const Simd simd_avx512 = {"avx512",     dispatch<FourL2>, dispatch<EightL2>, query_of_row, collect,
+                                 peek,         absorb,           l2<Float32>,       l2<Float16>,  dot<Float32>,
+                                 dot<Float16>, widen_f16,        quantise};
 
 }  // namespace nearrow
 #endif

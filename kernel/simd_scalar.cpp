@@ -24,8 +24,12 @@ void each_code(const CodeShape& shape, const uint8_t* high, const uint8_t* low, 
     }
 }
 
-const uint8_t* high_row(const CodeRows& rows, int32_t node) { return rows.high + static_cast<size_t>(node) * rows.high_stride; }
-const uint8_t* low_row(const CodeRows& rows, int32_t node) { return rows.low + static_cast<size_t>(node) * rows.low_stride; }
+const uint8_t* high_row(const CodeRows& rows, int32_t node) {
+    return rows.high + static_cast<size_t>(node) * rows.high_stride;
+}
+const uint8_t* low_row(const CodeRows& rows, int32_t node) {
+    return rows.low + static_cast<size_t>(node) * rows.low_stride;
+}
 
 void four_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int, int32_t* keys) {
     const auto* t = static_cast<const int8_t*>(query);
@@ -127,7 +131,7 @@ void quantise(const float* values, const float* shift, float scale, float low, f
 
 }  // namespace
 
-extern const Simd simd_scalar = {"scalar",  four_l2, eight_l2, query_of_row, collect, peek, absorb,
+extern const Simd simd_scalar = {"scalar",  four_l2,      eight_l2,   query_of_row,  collect,   peek,    absorb,
                                  l2<float>, l2<uint16_t>, dot<float>, dot<uint16_t>, widen_f16, quantise};
 
 }  // namespace nearrow

@@ -7,8 +7,8 @@
 namespace nearrow {
 namespace {
 
-constexpr std::size_t kFew = 8;  // so many strings are compared with each row rather than hashed
-constexpr std::size_t kSlotsPerValue = 8;  // mostly empty, so that the branch for "not there" is predicted
+constexpr std::size_t kFew = 8;             // so many strings are compared with each row rather than hashed
+constexpr std::size_t kSlotsPerValue = 8;   // mostly empty, so that the branch for "not there" is predicted
 constexpr std::size_t kLengthsTold = 4096;  // longer strings are all taken to be possible
 
 std::uint64_t load(const std::byte* at) {
@@ -99,7 +99,8 @@ void StringSet::match(std::span<const std::byte> offsets, bool wide, std::span<c
 }
 
 template <class Offset>
-void StringSet::match_one(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows, std::uint8_t* bits) const {
+void StringSet::match_one(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
+                          std::uint8_t* bits) const {
     const Entry& wanted = entries_[0];
     const std::size_t length = wanted.length;
     if (length > data.size()) return;
@@ -133,7 +134,8 @@ void StringSet::match_one(const std::byte* offsets, std::span<const std::byte> d
 
 // REQUIRES: data.size() >= 8.
 template <class Offset>
-void StringSet::match_few(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows, std::uint8_t* bits) const {
+void StringSet::match_few(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
+                          std::uint8_t* bits) const {
     const std::size_t last_load = data.size() - 8;
     Offset before = offset_at<Offset>(offsets, 0);
     for (std::size_t row = 0; row < rows; ++row) {
@@ -153,14 +155,16 @@ void StringSet::match_few(const std::byte* offsets, std::span<const std::byte> d
         const bool longer = length > 8;
         const std::uint64_t tail = load(longer ? at + length - 8 : data.data()) & (longer ? ~std::uint64_t{0} : 0);
         bool same = false;
-        for (const Entry& entry : entries_) same |= (entry.first == first) & (entry.last == tail) & (entry.length == length);
+        for (const Entry& entry : entries_)
+            same |= (entry.first == first) & (entry.last == tail) & (entry.length == length);
         if (same && length > 16) same = contains(at, length, first, tail);
         bits[row >> 3] = static_cast<std::uint8_t>(bits[row >> 3] | (same ? 1U << (row & 7) : 0U));
     }
 }
 
 template <class Offset>
-void StringSet::match_many(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows, std::uint8_t* bits) const {
+void StringSet::match_many(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
+                           std::uint8_t* bits) const {
     Offset before = offset_at<Offset>(offsets, 0);
     for (std::size_t row = 0; row < rows; ++row) {
         const Offset after = offset_at<Offset>(offsets, row + 1);

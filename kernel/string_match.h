@@ -35,11 +35,14 @@ class StringSet {
         std::size_t rest;  // where its bytes begin in bytes_
     };
     template <class Offset>
-    void match_one(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows, std::uint8_t* bits) const;
+    void match_one(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
+                   std::uint8_t* bits) const;
     template <class Offset>
-    void match_few(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows, std::uint8_t* bits) const;
+    void match_few(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
+                   std::uint8_t* bits) const;
     template <class Offset>
-    void match_many(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows, std::uint8_t* bits) const;
+    void match_many(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
+                    std::uint8_t* bits) const;
     bool contains(const std::byte* at, std::size_t length, std::uint64_t first, std::uint64_t last) const;
 
     std::vector<Entry> entries_;

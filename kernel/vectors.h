@@ -20,7 +20,8 @@ class Vectors {
     };
 
     Vectors() = default;
-    Vectors(const std::vector<Chunk>& chunks, int dimension, Element element) : dimension_(dimension), element_(element) {
+    Vectors(const std::vector<Chunk>& chunks, int dimension, Element element)
+        : dimension_(dimension), element_(element) {
         row_bytes_ = static_cast<size_t>(dimension) * (element == Element::float32 ? 4 : 2);
         for (const Chunk& chunk : chunks) {
             if (chunk.rows < 0) throw std::invalid_argument("a chunk has a negative number of rows");

@@ -21,10 +21,13 @@ struct WalkCounters {
 
 // A pool entry sorts by (key, node) and carries whether it was expanded in its lowest bit.
 inline uint64_t pool_entry(int32_t key, int32_t node) {
-    return (static_cast<uint64_t>(static_cast<uint32_t>(key) ^ 0x80000000U) << 32) | (static_cast<uint64_t>(static_cast<uint32_t>(node)) << 1);
+    return (static_cast<uint64_t>(static_cast<uint32_t>(key) ^ 0x80000000U) << 32) |
+           (static_cast<uint64_t>(static_cast<uint32_t>(node)) << 1);
 }
 inline int32_t pool_node(uint64_t entry) { return static_cast<int32_t>(static_cast<uint32_t>(entry) >> 1); }
-inline int32_t pool_key(uint64_t entry) { return static_cast<int32_t>(static_cast<uint32_t>(entry >> 32) ^ 0x80000000U); }
+inline int32_t pool_key(uint64_t entry) {
+    return static_cast<int32_t>(static_cast<uint32_t>(entry >> 32) ^ 0x80000000U);
+}
 
 // The nearest entries so far, sorted; a linear array beats a heap at these sizes.
 class Pool {
@@ -80,7 +83,9 @@ struct CodeScorer {
     void (*score)(const CodeRows&, const void*, const int32_t*, int, int, int32_t*);
     const CodeRows* rows;
     const void* query;
-    void operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const { score(*rows, query, nodes, n, ahead, keys); }
+    void operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const {
+        score(*rows, query, nodes, n, ahead, keys);
+    }
 };
 
 // The same for dot: directions are coded, norms kept beside them.
@@ -99,13 +104,15 @@ constexpr int kLikely = 2;
 
 // Steepest descent: the nearest node of a level reached from `entry`.
 template <class Scorer>
-int32_t descend(const LevelView& level, const Scorer& scorer, int32_t entry, WalkScratch& scratch, WalkCounters& counters) {
+int32_t descend(const LevelView& level, const Scorer& scorer, int32_t entry, WalkScratch& scratch,
+                WalkCounters& counters) {
     int32_t best = entry;
     int32_t best_key;
     scorer(&best, 1, 0, &best_key);
     ++counters.distances;
     if (scratch.keys.size() < static_cast<size_t>(level.width)) scratch.keys.resize(static_cast<size_t>(level.width));
-    if (scratch.touched.size() < static_cast<size_t>(level.width)) scratch.touched.resize(static_cast<size_t>(level.width));
+    if (scratch.touched.size() < static_cast<size_t>(level.width))
+        scratch.touched.resize(static_cast<size_t>(level.width));
     for (;;) {
         const int32_t* list = level.lists + static_cast<int64_t>(best) * level.width;
         int n = 0;
@@ -130,8 +137,8 @@ int32_t descend(const LevelView& level, const Scorer& scorer, int32_t entry, Wal
 // Fills scratch.pool with the ef nearest nodes found from the entries. Two candidates are expanded per step, so that
 // the loads of their neighbours overlap. Deterministic: ties go by node.
 template <class Scorer>
-void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, int n_entries, int ef, WalkScratch& scratch,
-          WalkCounters& counters) {
+void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, int n_entries, int ef,
+          WalkScratch& scratch, WalkCounters& counters) {
     Pool& pool = scratch.pool;
     const Simd& loops = simd();
     pool.reset(ef);
@@ -166,7 +173,8 @@ void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, 
             entry |= 1;
             ++expanded;
             const int32_t* list = level.lists + static_cast<int64_t>(pool_node(entry)) * level.width;
-            touched += static_cast<size_t>(loops.collect(visited, list, level.width, nodes, scratch.touched.data() + touched));
+            touched +=
+                static_cast<size_t>(loops.collect(visited, list, level.width, nodes, scratch.touched.data() + touched));
         }
         if (expanded == 0) break;
         counters.hops += expanded;

@@ -20,7 +20,8 @@ template <class Value>
 struct Output {
     Value* data;
     nanobind::capsule owner;
-    explicit Output(size_t n) : data(new Value[n > 0 ? n : 1]), owner(data, [](void* p) noexcept { delete[] static_cast<Value*>(p); }) {}
+    explicit Output(size_t n)
+        : data(new Value[n > 0 ? n : 1]), owner(data, [](void* p) noexcept { delete[] static_cast<Value*>(p); }) {}
     nanobind::ndarray<nanobind::numpy, Value> array(std::initializer_list<size_t> shape) const {
         return nanobind::ndarray<nanobind::numpy, Value>(data, shape, owner);
     }
@@ -37,7 +38,8 @@ inline AcceptBits accept_bits(const std::optional<Bits>& bits, std::optional<int
 
 inline void check_dimension(size_t given, int wanted) {
     if (given == static_cast<size_t>(wanted)) return;
-    const std::string message = "the query has " + std::to_string(given) + " dimensions, the vectors have " + std::to_string(wanted);
+    const std::string message =
+        "the query has " + std::to_string(given) + " dimensions, the vectors have " + std::to_string(wanted);
     const nanobind::object error = nanobind::module_::import_("nearrow.errors").attr("DimensionMismatchError");
     PyErr_SetString(error.ptr(), message.c_str());
     throw nanobind::python_error();

@@ -14,8 +14,8 @@ using namespace nearrow;
 
 namespace {
 
-nb::tuple search(const Vectors& vectors, const char* metric, const Queries& queries, int64_t k, const std::optional<Bits>& accept,
-                 int threads) {
+nb::tuple search(const Vectors& vectors, const char* metric, const Queries& queries, int64_t k,
+                 const std::optional<Bits>& accept, int threads) {
     check_dimension(queries.shape(1), vectors.dimension());
     if (k < 1) throw std::invalid_argument("k must be at least 1");
     const AcceptBits bits = accept_bits(accept, std::nullopt, vectors.rows());
@@ -28,7 +28,8 @@ nb::tuple search(const Vectors& vectors, const char* metric, const Queries& quer
     const Metric kind = metric_from(metric);
     {
         const nb::gil_scoped_release release;
-        Team team(static_cast<int>(std::min<int64_t>(resolve_threads(threads), std::max<int64_t>(1, static_cast<int64_t>(n)))));
+        Team team(static_cast<int>(
+            std::min<int64_t>(resolve_threads(threads), std::max<int64_t>(1, static_cast<int64_t>(n)))));
         team.each(static_cast<int64_t>(n), 1, [&](int, int64_t begin, int64_t end) {
             ExactScorer scorer(vectors, kind);
             for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
@@ -49,7 +50,8 @@ nb::tuple search(const Vectors& vectors, const char* metric, const Queries& quer
     return nb::make_tuple(positions.array({n, width}), distances.array({n, width}), counts.array({n}));
 }
 
-nb::tuple range(const Vectors& vectors, const char* metric, const Query& query, float radius, const std::optional<Bits>& accept) {
+nb::tuple range(const Vectors& vectors, const char* metric, const Query& query, float radius,
+                const std::optional<Bits>& accept) {
     check_dimension(query.shape(0), vectors.dimension());
     const AcceptBits bits = accept_bits(accept, std::nullopt, vectors.rows());
     std::vector<std::pair<float, int64_t>> hits;
@@ -90,7 +92,8 @@ nb::object distances_of(const Vectors& vectors, const char* metric, const Query&
 }  // namespace
 
 void bind_flat(nb::module_& module) {
-    module.def("flat_search", &search, "vectors"_a, "metric"_a, "queries"_a, "k"_a, "accept"_a = nb::none(), "threads"_a = 1);
+    module.def("flat_search", &search, "vectors"_a, "metric"_a, "queries"_a, "k"_a, "accept"_a = nb::none(),
+               "threads"_a = 1);
     module.def("flat_range", &range, "vectors"_a, "metric"_a, "query"_a, "radius"_a, "accept"_a = nb::none());
     module.def("exact_distances", &distances_of, "vectors"_a, "metric"_a, "query"_a, "positions"_a);
 }

@@ -23,19 +23,22 @@ namespace {
 // A graph over a built or a mapped buffer, with searchers kept between calls.
 class Graph {
   public:
-    Graph(Buffer buffer, const Vectors& vectors) : built_(std::move(buffer)), vectors_(&vectors), view_(built_.bytes()) {}
+    Graph(Buffer buffer, const Vectors& vectors)
+        : built_(std::move(buffer)), vectors_(&vectors), view_(built_.bytes()) {}
     Graph(const nb::object& source, const Vectors& vectors, const char* metric) : vectors_(&vectors) {
         if (PyObject_GetBuffer(source.ptr(), &mapped_, PyBUF_SIMPLE) != 0) throw nb::python_error();
         holds_ = true;
         try {
             view_ = GraphView({static_cast<const std::byte*>(mapped_.buf), static_cast<size_t>(mapped_.len)});
             if (view_.metric() != metric_from(metric)) {
-                throw Corruption("graph file: it was built for another metric than " + std::string(metric) + "; rebuild it");
+                throw Corruption("graph file: it was built for another metric than " + std::string(metric) +
+                                 "; rebuild it");
             }
             if (view_.rows() != vectors.rows() || static_cast<int>(view_.header().dimension) != vectors.dimension()) {
                 throw Corruption("graph file: it is for " + std::to_string(view_.rows()) + " vectors of " +
-                                 std::to_string(view_.header().dimension) + " dimensions, not " + std::to_string(vectors.rows()) +
-                                 " of " + std::to_string(vectors.dimension()) + "; rebuild it");
+                                 std::to_string(view_.header().dimension) + " dimensions, not " +
+                                 std::to_string(vectors.rows()) + " of " + std::to_string(vectors.dimension()) +
+                                 "; rebuild it");
             }
         } catch (...) {
             PyBuffer_Release(&mapped_);
@@ -51,7 +54,8 @@ class Graph {
     const GraphView& view() const { return view_; }
     const Vectors& vectors() const { return *vectors_; }
     std::span<const std::byte> bytes() const {
-        return holds_ ? std::span<const std::byte>(static_cast<const std::byte*>(mapped_.buf), view_.header().length) : built_.bytes();
+        return holds_ ? std::span<const std::byte>(static_cast<const std::byte*>(mapped_.buf), view_.header().length)
+                      : built_.bytes();
     }
 
     std::unique_ptr<Searcher> borrow() {
@@ -135,14 +139,16 @@ nb::tuple search_many(Graph& graph, const Queries& queries, int64_t k, std::opti
     std::atomic<bool> refused{false};
     {
         const nb::gil_scoped_release release;
-        Team team(static_cast<int>(std::min<int64_t>(resolve_threads(threads), std::max<int64_t>(1, static_cast<int64_t>(n)))));
+        Team team(static_cast<int>(
+            std::min<int64_t>(resolve_threads(threads), std::max<int64_t>(1, static_cast<int64_t>(n)))));
         team.each(static_cast<int64_t>(n), 16, [&](int, int64_t begin, int64_t end) {
             std::unique_ptr<Searcher> searcher = graph.borrow();
             for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
                 int64_t* to = positions.data + i * width;
                 float* far = distances.data + i * width;
                 searcher->counters = {};
-                int64_t found = searcher->search(queries.data() + i * queries.shape(1), k, beam, bits, to, far, static_cast<Way>(way));
+                int64_t found = searcher->search(queries.data() + i * queries.shape(1), k, beam, bits, to, far,
+                                                 static_cast<Way>(way));
                 if (found < 0) {
                     refused = true;
                     found = 0;
@@ -158,7 +164,8 @@ nb::tuple search_many(Graph& graph, const Queries& queries, int64_t k, std::opti
         });
     }
     if (refused) refuse_query();
-    return nb::make_tuple(positions.array({n, width}), distances.array({n, width}), counts.array({n}), counters.array({n, kCounters}));
+    return nb::make_tuple(positions.array({n, width}), distances.array({n, width}), counts.array({n}),
+                          counters.array({n, kCounters}));
 }
 
 // Runs Python's signal handlers and the progress callback between batches, at most every 50 ms.
@@ -182,8 +189,9 @@ BuildOptions options_from(int m, int ef_construction, std::optional<double> ml, 
     return {m, ef_construction, ml.value_or(0.0), codes, threads, seed, progress_from(progress)};
 }
 
-std::unique_ptr<Graph> build(const Vectors& vectors, const char* metric, int m, int ef_construction, std::optional<double> ml,
-                             int codes, int threads, uint64_t seed, const nb::object& progress) {
+std::unique_ptr<Graph> build(const Vectors& vectors, const char* metric, int m, int ef_construction,
+                             std::optional<double> ml, int codes, int threads, uint64_t seed,
+                             const nb::object& progress) {
     const BuildOptions options = options_from(m, ef_construction, ml, codes, threads, seed, progress);
     const Metric kind = metric_from(metric);
     const nb::gil_scoped_release release;
@@ -200,11 +208,11 @@ std::unique_ptr<Graph> merge(const Graph& old, const Vectors& vectors, const Map
                                     std::to_string(old.view().rows()) + " rows of the graph");
     }
     if (vectors.dimension() != static_cast<int>(header.dimension)) {
-        throw std::invalid_argument("the vectors have " + std::to_string(vectors.dimension()) + " dimensions, the graph " +
-                                    std::to_string(header.dimension));
+        throw std::invalid_argument("the vectors have " + std::to_string(vectors.dimension()) +
+                                    " dimensions, the graph " + std::to_string(header.dimension));
     }
-    const BuildOptions options = options_from(static_cast<int>(header.m), static_cast<int>(header.ef_construction), header.ml,
-                                              codes, threads, seed, progress);
+    const BuildOptions options = options_from(static_cast<int>(header.m), static_cast<int>(header.ef_construction),
+                                              header.ml, codes, threads, seed, progress);
     const Reuse reuse{&old.view(), {positions.data(), positions.shape(0)}};
     const nb::gil_scoped_release release;
     return std::make_unique<Graph>(build_graph(vectors, old.view().metric(), options, reuse), vectors);
@@ -236,16 +244,19 @@ nb::dict stats(const Graph& graph) {
 
 void bind_graph(nb::module_& module) {
     nb::class_<Graph>(module, "Graph", "A graph over vectors, in the form of its file.")
-        .def(nb::init<const nb::object&, const Vectors&, const char*>(), "buffer"_a, "vectors"_a, "metric"_a, nb::keep_alive<1, 3>())
-        .def_static("build", &build, "vectors"_a, "metric"_a, "m"_a, "ef_construction"_a, "ml"_a.none(), "codes"_a, "threads"_a,
-                    "seed"_a, "progress"_a.none(), nb::keep_alive<0, 1>())
-        .def("merge", &merge, "vectors"_a, "positions"_a, "codes"_a, "threads"_a, "seed"_a, "progress"_a.none(), nb::keep_alive<0, 2>())
+        .def(nb::init<const nb::object&, const Vectors&, const char*>(), "buffer"_a, "vectors"_a, "metric"_a,
+             nb::keep_alive<1, 3>())
+        .def_static("build", &build, "vectors"_a, "metric"_a, "m"_a, "ef_construction"_a, "ml"_a.none(), "codes"_a,
+                    "threads"_a, "seed"_a, "progress"_a.none(), nb::keep_alive<0, 1>())
+        .def("merge", &merge, "vectors"_a, "positions"_a, "codes"_a, "threads"_a, "seed"_a, "progress"_a.none(),
+             nb::keep_alive<0, 2>())
         .def("search_one", &search_one, "query"_a, "k"_a, "ef"_a.none(), "target"_a)
-        .def("search_many", &search_many, "queries"_a, "k"_a, "ef"_a.none(), "target"_a, "accept"_a.none(), "accept_count"_a.none(),
-             "threads"_a, "way"_a = 0, "accept_nodes"_a = nb::none())
+        .def("search_many", &search_many, "queries"_a, "k"_a, "ef"_a.none(), "target"_a, "accept"_a.none(),
+             "accept_count"_a.none(), "threads"_a, "way"_a = 0, "accept_nodes"_a = nb::none())
         .def("node_bits", &bits_by_node, "accept"_a)
-        .def("beam_for", [](const Graph& graph, double target, int64_t k) { return beam_for(graph.view(), target, k); }, "target"_a,
-             "k"_a)
+        .def(
+            "beam_for", [](const Graph& graph, double target, int64_t k) { return beam_for(graph.view(), target, k); },
+            "target"_a, "k"_a)
         .def("check",
              [](const Graph& graph) {
                  const nb::gil_scoped_release release;

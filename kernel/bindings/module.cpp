@@ -47,7 +47,8 @@ NB_MODULE(_kernel, module) {
     nb::set_leak_warnings(false);
     nb::register_exception_translator(translate);
     module.def("simd", [] { return nearrow::simd().name; }, "The instruction set in use.");
-    module.def("force_simd", &nearrow::force_simd, "Choose an instruction set (tests); False when this machine lacks it.");
+    module.def("force_simd", &nearrow::force_simd,
+               "Choose an instruction set (tests); False when this machine lacks it.");
     bind_vectors(module);
     bind_graph(module);
     bind_flat(module);

@@ -58,18 +58,21 @@ std::unique_ptr<StringSet> make_set(nb::handle offsets, nb::handle data, std::si
     for (std::size_t i = offset; i < offset + length; ++i) {
         std::uint32_t ends[2];
         std::memcpy(ends, positions.data() + i * 4, sizeof ends);
-        if (ends[0] > ends[1] || ends[1] > bytes.size()) throw std::invalid_argument("a value lies outside of its data");
+        if (ends[0] > ends[1] || ends[1] > bytes.size())
+            throw std::invalid_argument("a value lies outside of its data");
         values.emplace_back(reinterpret_cast<const char*>(bytes.data()) + ends[0], ends[1] - ends[0]);
     }
     return std::make_unique<StringSet>(values);
 }
 
-nb::object match(const StringSet& set, nb::handle offsets, nb::handle data, std::size_t offset, std::size_t length, bool wide) {
+nb::object match(const StringSet& set, nb::handle offsets, nb::handle data, std::size_t offset, std::size_t length,
+                 bool wide) {
     const Lent lent_offsets(offsets);
     const Lent lent_data(data);
     const auto positions = lent_offsets.bytes();
     const std::size_t width = wide ? 8 : 4;
-    if (offset > (std::size_t{1} << 40) || length > (std::size_t{1} << 40) || (offset + length + 1) * width > positions.size()) {
+    if (offset > (std::size_t{1} << 40) || length > (std::size_t{1} << 40) ||
+        (offset + length + 1) * width > positions.size()) {
         throw std::invalid_argument("the column's offsets are shorter than its rows");
     }
     const std::size_t size = (length + 7) / 8;

@@ -35,7 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Buffer patched(base.size());
     std::memcpy(patched.data(), base.bytes().data(), base.size());
     for (size_t at = 1; at + 4 <= size; at += 4) {
-        const size_t offset = (static_cast<size_t>(data[at]) | static_cast<size_t>(data[at + 1]) << 8) << (data[at + 2] & 3);
+        const size_t offset = (static_cast<size_t>(data[at]) | static_cast<size_t>(data[at + 1]) << 8)
+                              << (data[at + 2] & 3);
         patched.data()[offset % base.size()] = static_cast<std::byte>(data[at + 3]);
     }
     std::memset(patched.data() + offsetof(GraphHeader, header_crc), 0, 4);
@@ -44,7 +45,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     try {
         const GraphView graph(patched.bytes());
         graph.check();
-        if (graph.rows() != good.vectors.rows() || static_cast<int>(graph.header().dimension) != good.vectors.dimension()) return 0;
+        if (graph.rows() != good.vectors.rows() ||
+            static_cast<int>(graph.header().dimension) != good.vectors.dimension())
+            return 0;
         Searcher searcher(graph, good.vectors);
         int64_t positions[5];
         float distances[5];
@@ -52,8 +55,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         for (size_t i = 0; i < sizeof accept; ++i) accept[i] = 0x55;
         for (int row = 0; row < 3; ++row) {
             const float* query = good.values.data() + row * 9;
-            if (searcher.search(query, 5, beam_for(graph, 0.9, 5) % 1000 + 1, {}, positions, distances) != 5) __builtin_trap();
-            if (searcher.search(query, 5, 20, {accept, count_bits(accept, 300)}, positions, distances) != 5) __builtin_trap();
+            if (searcher.search(query, 5, beam_for(graph, 0.9, 5) % 1000 + 1, {}, positions, distances) != 5)
+                __builtin_trap();
+            if (searcher.search(query, 5, 20, {accept, count_bits(accept, 300)}, positions, distances) != 5)
+                __builtin_trap();
         }
     } catch (const Corruption&) {
     } catch (const Incompatible&) {

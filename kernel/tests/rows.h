@@ -12,9 +12,11 @@ namespace nearrow::testing {
 // Uniform in [−1, 1); every seventh row repeats the one before.
 inline std::vector<float> draw_rows(int64_t rows, int dimension, uint64_t seed) {
     std::vector<float> values(static_cast<size_t>(rows) * static_cast<size_t>(dimension));
-    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(unit(mix(seed * 1000003 + i)) * 2.0 - 1.0);
+    for (size_t i = 0; i < values.size(); ++i)
+        values[i] = static_cast<float>(unit(mix(seed * 1000003 + i)) * 2.0 - 1.0);
     for (int64_t row = 7; row < rows; row += 7) {
-        for (int j = 0; j < dimension; ++j) values[static_cast<size_t>(row * dimension + j)] = values[static_cast<size_t>((row - 1) * dimension + j)];
+        for (int j = 0; j < dimension; ++j)
+            values[static_cast<size_t>(row * dimension + j)] = values[static_cast<size_t>((row - 1) * dimension + j)];
     }
     return values;
 }

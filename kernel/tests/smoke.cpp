@@ -1,4 +1,5 @@
-// Smoke: does everything that the kernel does run clean under a sanitizer? Build, search, filter, merge, damage, in threads.
+// Smoke: does everything that the kernel does run clean under a sanitizer? Build, search, filter, merge, damage, in
+// threads.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -24,7 +25,8 @@ void require(bool holds, const char* what) {
     std::exit(1);
 }
 
-double search_all(const GraphView& graph, const Vectors& vectors, const std::vector<float>& queries, const AcceptBits& accept) {
+double search_all(const GraphView& graph, const Vectors& vectors, const std::vector<float>& queries,
+                  const AcceptBits& accept) {
     Searcher searcher(graph, vectors);
     ExactScorer exact(vectors, graph.metric());
     int64_t found[10];
@@ -46,7 +48,8 @@ double search_all(const GraphView& graph, const Vectors& vectors, const std::vec
             const AcceptBits both{accept.data, accept.count, by_node.data()};
             int64_t other[10];
             float distances[10];
-            require(searcher.search(queries.data() + at, 10, 80, both, other, distances, way) == m, "any way fills its answer");
+            require(searcher.search(queries.data() + at, 10, 80, both, other, distances, way) == m,
+                    "any way fills its answer");
             for (int64_t i = 0; i < m; ++i) require(accept.test(other[i]), "only accepted rows, any way");
         }
         for (int64_t i = 0; i < n; ++i) {
@@ -69,15 +72,18 @@ void build_and_search(Metric metric, int dimension, int codes) {
     const Buffer buffer = build_graph(vectors, metric, options);
     options.threads = 1;
     const Buffer again = build_graph(vectors, metric, options);
-    require(buffer.size() == again.size() && std::memcmp(buffer.bytes().data(), again.bytes().data(), buffer.size()) == 0,
-            "the same graph for any number of threads");
+    require(
+        buffer.size() == again.size() && std::memcmp(buffer.bytes().data(), again.bytes().data(), buffer.size()) == 0,
+        "the same graph for any number of threads");
     const GraphView graph(buffer.bytes());
     require(graph.check().empty(), "a sound graph");
     require(search_all(graph, vectors, queries, {}) > 0.8, "recall");
     for (const int64_t step : {2, 9, 400}) {
         std::vector<uint8_t> bits(static_cast<size_t>(rows + 7) / 8, 0);
-        for (int64_t i = 0; i < rows; i += step) bits[static_cast<size_t>(i >> 3)] |= static_cast<uint8_t>(1 << (i & 7));
-        require(search_all(graph, vectors, queries, {bits.data(), count_bits(bits.data(), rows)}) > 0.8, "filtered recall");
+        for (int64_t i = 0; i < rows; i += step)
+            bits[static_cast<size_t>(i >> 3)] |= static_cast<uint8_t>(1 << (i & 7));
+        require(search_all(graph, vectors, queries, {bits.data(), count_bits(bits.data(), rows)}) > 0.8,
+                "filtered recall");
     }
     std::vector<std::thread> readers;
     for (int t = 0; t < 3; ++t) readers.emplace_back([&] { search_all(graph, vectors, queries, {}); });
@@ -124,7 +130,8 @@ void search_damaged() {
 
 // Strings at random places, some outside of the data; every byte beside it is poisoned.
 void match_strings() {
-    const std::vector<std::string_view> words = {"", "a", "ab", "abcdefgh", "abcdefghi", "abcdefghabcdefgh", "abcdefghabcdefghx", "q"};
+    const std::vector<std::string_view> words = {
+        "", "a", "ab", "abcdefgh", "abcdefghi", "abcdefghabcdefgh", "abcdefghabcdefghx", "q"};
     for (uint64_t turn = 0; turn < 3000; ++turn) {
         std::vector<char> data;
         std::vector<uint32_t> offsets = {0};
@@ -134,7 +141,8 @@ void match_strings() {
             offsets.push_back(static_cast<uint32_t>(data.size()));
         }
         const bool damaged = turn % 3 == 0;
-        if (damaged) offsets[mix(turn) % offsets.size()] = static_cast<uint32_t>(mix(turn + 7) >> (mix(turn + 9) % 33 + 31));
+        if (damaged)
+            offsets[mix(turn) % offsets.size()] = static_cast<uint32_t>(mix(turn + 7) >> (mix(turn + 9) % 33 + 31));
         const size_t rows = offsets.size() - 1;
         std::vector<uint8_t> bits((rows + 7) / 8);
         for (const size_t wanted : {size_t{1}, size_t{3}, words.size()}) {
@@ -142,8 +150,10 @@ void match_strings() {
             set.match(std::as_bytes(std::span(offsets)), false, std::as_bytes(std::span(data)), rows, bits);
             for (size_t row = 0; row < rows && !damaged; ++row) {
                 const std::string_view at(data.data() + offsets[row], offsets[row + 1] - offsets[row]);
-                const bool expected = std::find(words.end() - static_cast<std::ptrdiff_t>(wanted), words.end(), at) != words.end();
-                require((bits[row >> 3] >> (row & 7) & 1) == (expected ? 1 : 0), "strings are found by their whole value");
+                const bool expected =
+                    std::find(words.end() - static_cast<std::ptrdiff_t>(wanted), words.end(), at) != words.end();
+                require((bits[row >> 3] >> (row & 7) & 1) == (expected ? 1 : 0),
+                        "strings are found by their whole value");
             }
         }
     }
