@@ -29,21 +29,25 @@ from nearrow.write.background import cpu_threads
 from nearrow.write.follower import Follower
 from nearrow.write.record import RowNumbers
 from nearrow.write.transaction import Transaction
+from nearrow.write.verbs import UpkeepVerbs
 from nearrow.write.writer import Writer
 
 Rows = Any
 """pyarrow Table, RecordBatch, RecordBatchReader or Dataset, pandas or polars frame, list of dicts, dict of columns."""
 
 
-class Collection(AnalyticVerbs):
+class Collection(AnalyticVerbs, UpkeepVerbs):
     """Rows with an id, a vector, texts and metadata. Get one from `Database.collection`; any thread may use it."""
 
     def __init__(self, store: Writer | Follower, on_close: Callable[[Collection], None] | None = None) -> None:
-        self._store = store
         self._on_close = on_close
         self._filters = Filters(SqlFilterEngine())
         self._dimension = store.config.dimension
         self._threads = cpu_threads()
+        self._attach(store)
+
+    def _attach(self, store: Writer | Follower) -> None:
+        self._store = store
         self._search = Source(store.config.metric, self._view, self._filters, store.texts)
 
     # ---- about

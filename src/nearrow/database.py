@@ -13,14 +13,17 @@ from uuid import uuid4
 from nearrow.analytics.restore import open_snapshot
 from nearrow.analytics.sql import check_question, named_in, run_sql
 from nearrow.collection import Collection
-from nearrow.errors import AlreadyExistsError, ClosedError, LockedError, NotFoundError, ReadOnlyError
+from nearrow.errors import AlreadyExistsError, ClosedError, CorruptionError, LockedError, NotFoundError, ReadOnlyError
 from nearrow.schema import CollectionConfig, batches, nearest_name, validate_name
 from nearrow.storage.directory import Directory
 from nearrow.storage.local import LocalDirectory
 from nearrow.storage.manifest import load_newest
 from nearrow.storage.memory import MemoryDirectory
+from nearrow.write.check import check_folder
 from nearrow.write.follower import Follower
 from nearrow.write.open import create, open_writer
+from nearrow.write.repair import readable_manifest, repair_folder
+from nearrow.write.report import Repair, Report
 from nearrow.write.restore import restore_rows
 
 CATALOG_LOCK = "CATALOG"
@@ -142,6 +145,39 @@ class Database:
             self._directory.remove_folder(folder)
             raise
         return self.collection(config.name)
+
+    def check_collection(self, name: str) -> Report:
+        """Like `Collection.check`, also of a collection that is too damaged to be opened."""
+        with self._mutex:
+            return check_folder(self._damaged_folder(name))
+
+    def repair_collection(self, name: str) -> Repair:
+        """Like `Collection.repair`, also of a collection that is too damaged to be opened.
+
+        If the newest manifest is damaged, the one before it counts; a damaged log is cut at its last valid record. What
+        that loses is in the result. Raises LockedError if another process has the collection open, CorruptionError if
+        no manifest can be read.
+        """
+        self._check_writable()
+        with self._mutex:
+            if name in self._open:
+                return self._open[name].repair()
+            return repair_folder(self._damaged_folder(name))
+
+    def _damaged_folder(self, name: str) -> Directory:
+        self._check_open()
+        validate_name(name)
+        unreadable: CorruptionError | None = None
+        for entry in self._directory.list(COLLECTIONS):
+            directory = self._directory.folder(f"{COLLECTIONS}/{entry}")
+            try:
+                manifest = None if directory.exists(DROPPED) else readable_manifest(directory)
+            except CorruptionError as error:
+                unreadable = error
+                continue
+            if manifest is not None and manifest.config["name"] == name:
+                return directory
+        raise unreadable or NotFoundError(f"no collection {name!r}")
 
     def sql(self, query: str, parameters: Any = None, *, hits: Any = None, format: str = "arrow") -> Any:
         """Like `Collection.sql`, over every collection that the query names, each in its newest version."""

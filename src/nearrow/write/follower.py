@@ -46,6 +46,10 @@ class Follower:
             self.refresh()
 
     @property
+    def directory(self) -> Directory:
+        return self._directory
+
+    @property
     def manifest(self) -> Manifest:
         return self._manifest
 
