@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 
 import pyarrow as pa
 
@@ -102,10 +101,6 @@ class SnapshotMetadata:
     def named(self, name: str | None) -> CollectionConfig:
         """The settings under another name."""
         return self.config if name is None else replace(self.config, name=name)
-
-    @property
-    def created(self) -> datetime:
-        return datetime.fromtimestamp(self.created_at / 1e6, timezone.utc)
 
 
 def row_digest(row: Mapping[str, object]) -> str:
