@@ -34,6 +34,8 @@ from nearrow.index.hnsw import HnswIndex
 from nearrow.index.text import TextQuery
 from nearrow.query.fusion import RRF, Weighted
 from nearrow.schema import CollectionConfig, TextSettings
+from nearrow.write.report import Repair, Report
+from nearrow.write.stats import Stats
 
 __version__ = "0.1.0"
 
@@ -56,7 +58,10 @@ __all__ = [
     "NearrowError",
     "NotFoundError",
     "ReadOnlyError",
+    "Repair",
+    "Report",
     "SchemaError",
+    "Stats",
     "StorageError",
     "TextQuery",
     "TextSettings",

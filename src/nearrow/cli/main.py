@@ -22,7 +22,7 @@ import typer
 from typer.core import TyperGroup
 
 from nearrow import errors
-from nearrow.cli import analytics, collections, demo, importing, searching
+from nearrow.cli import analytics, collections, demo, importing, searching, upkeep
 from nearrow.cli.output import error_console
 
 EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -89,3 +89,6 @@ app.command("search")(searching.search)
 app.command("sql")(analytics.sql)
 app.command("snapshot")(analytics.snapshot)
 app.command("restore")(analytics.restore)
+app.command("check")(upkeep.check)
+app.command("repair")(upkeep.repair)
+app.command("stats")(upkeep.stats)
