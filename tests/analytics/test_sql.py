@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -198,3 +200,17 @@ def test_a_query_sees_one_version_of_a_collection_that_changes(docs: nearrow.Col
     docs.delete(where={"n": {"$gte": 0}})
     assert values(docs.sql("SELECT count(*) FROM docs")) == [(0,)]
     assert values(docs.sql("SELECT count(*) FROM hits LEFT JOIN docs USING (id)", hits=hits)) == [(3,)]
+
+
+def test_a_child_process_and_threads_ask_for_themselves(docs: nearrow.Collection, tmp_path: Path) -> None:
+    def count(number: int) -> Any:
+        return values(docs.sql("SELECT count(*) FROM docs WHERE n >= ?", [number]))[0][0]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(count, range(40))) == [300 - number for number in range(40)]
+    child = os.fork()
+    if child == 0:
+        with nearrow.connect(tmp_path / "library", read_only=True) as db:
+            found = values(db.sql("SELECT count(*) FROM docs"))
+        os._exit(0 if found == [(300,)] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -9,7 +9,7 @@ from typing import Any
 from nearrow.analytics.restore import read_metadata
 from nearrow.analytics.snapshot_metadata import ADVICE, METADATA_FILE, TABLES, VECTORS_FILE, SnapshotMetadata
 from nearrow.analytics.snapshot_path import local_path, map_regular
-from nearrow.analytics.sql import check_question, fetch, formatted, only_selects, quoted
+from nearrow.analytics.sql import check_only_reads, check_question, fetch, formatted, quoted
 from nearrow.analytics.sql_filter import escaped, locked_database
 from nearrow.errors import CorruptionError
 
@@ -32,7 +32,7 @@ def query_snapshot(path: str | os.PathLike[str], sql: str, parameters: Any = Non
     with closing(locked_database(None, readable=files)) as connection:
         for table, select in _tables(folder, metadata).items():
             connection.execute(f"CREATE TEMP VIEW {quoted(table)} AS {select}")
-        only_selects(connection, sql)
+        check_only_reads(connection, sql)
         return formatted(fetch(connection, sql, parameters), format)
 
 

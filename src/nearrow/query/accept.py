@@ -24,7 +24,6 @@ from nearrow.query.parsed import ParsedFilters
 from nearrow.segment.rows import Bits
 from nearrow.segment.view import Part, View
 
-
 NODES_MIN = 1_000
 """Fewer accepted rows are looked at as quickly in any order."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from nearrow.query.filter.bits import Bits
 from nearrow.query.filter.cache import BytesCache
 from nearrow.query.filter.evaluate import evaluate
 from nearrow.query.filter.fields import chunks_of, element_of, list_parts, resolve, walk
+from nearrow.query.filter.threads import mapped
 from nearrow.query.filter.tree import And, Field, Filter, Node, Quantified
 from nearrow.schema import nearest_name
 
@@ -145,30 +146,47 @@ def _leaves(array: pa.Array, field: Field) -> tuple[pa.Array, npt.NDArray[np.int
 
 
 def _numbered(field: Field, leaf: pa.DataType, table: pa.Table) -> NumberedValues:
-    pieces, owners, before = [], [], 0
-    for chunk in chunks_of(table, field):
-        values, rows = _leaves(chunk, field)
-        pieces.append(pa.nulls(len(values), leaf) if pt.is_null(values.type) else values)
-        owners.append(np.arange(before, before + len(chunk)) if rows is None else rows + before)
-        before += len(chunk)
-    column = pa.chunked_array(pieces, leaf)
+    chunks = chunks_of(table, field)
     if pt.is_null(leaf):
-        return NumberedValues(np.zeros(len(column), dtype=np.int32), pa.nulls(0), None)
-    encoded = column.dictionary_encode().unify_dictionaries()
+        return NumberedValues(np.zeros(table.num_rows, dtype=np.int32), pa.nulls(0), None)
+    pieces = mapped(lambda chunk: _numbered_chunk(chunk, field, leaf), chunks)
+    encoded = pa.chunked_array([piece.values for piece in pieces], pa.dictionary(pa.int32(), leaf)).unify_dictionaries()
     values = encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], leaf)
-    numbers = np.zeros(len(column), dtype=np.int32)
-    at = 0
-    for piece in encoded.chunks:
-        numbers[at : at + len(piece)] = pc.fill_null(pc.add(piece.indices, 1), 0).to_numpy(zero_copy_only=False)
-        at += len(piece)
-    if not field.in_list:
-        return NumberedValues(numbers, values, None)
-    owner = np.concatenate(owners).astype(np.int32) if owners else np.zeros(0, dtype=np.int32)
-    first = _first_in_row(numbers, owner)
-    return NumberedValues(numbers[first], values, owner[first])
+    numbers = np.zeros(len(encoded), dtype=np.int32)
+    owners = np.zeros(len(encoded), dtype=np.int32)
+    at, before = 0, 0
+    for dictionary, piece in zip(encoded.chunks, pieces, strict=True):
+        end = at + len(dictionary)
+        numbers[at:end] = pc.fill_null(pc.add(dictionary.indices, 1), 0).to_numpy(zero_copy_only=False)
+        if piece.owners is not None:
+            np.add(piece.owners, before, out=owners[at:end], casting="unsafe")
+        at, before = end, before + piece.rows
+    return NumberedValues(numbers, values, owners if field.in_list else None)
 
 
-def _first_in_row(numbers: npt.NDArray[np.int32], owner: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+class _Piece(NamedTuple):
+    """The values of a chunk as a dictionary array; for a list, each different one of a row, and the row of each."""
+
+    values: pa.DictionaryArray
+    owners: npt.NDArray[np.int64] | None
+    rows: int
+
+
+def _numbered_chunk(chunk: pa.Array, field: Field, leaf: pa.DataType) -> _Piece:
+    values, owners = _leaves(chunk, field)
+    if pt.is_null(values.type):
+        values = pa.nulls(len(values), leaf)
+    encoded = values.dictionary_encode()
+    if owners is not None and len(encoded):
+        first = _first_in_row(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), owners)
+        if not first.all():
+            encoded, owners = encoded.filter(pa.array(first)), np.compress(first, owners)
+    elif field.in_list and owners is None:  # lists that are all null
+        encoded, owners = encoded.slice(0, 0), np.zeros(0, np.int64)
+    return _Piece(encoded, owners, len(chunk))
+
+
+def _first_in_row(numbers: npt.NDArray[np.int32], owner: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Where an element is the first of its kind in its row: a row with the same element twice counts once."""
     first = np.ones(len(numbers), dtype=bool)
     if not len(numbers):
@@ -178,7 +196,7 @@ def _first_in_row(numbers: npt.NDArray[np.int32], owner: npt.NDArray[np.int32]) 
         for back in range(1, longest):
             first[back:] &= (numbers[back:] != numbers[:-back]) | (owner[back:] != owner[:-back])
         return first
-    keys = (owner.astype(np.int64) << 32) | numbers
+    keys = (owner << 32) | (numbers.astype(np.int64) + 1)
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     first[order[1:]] = keys[1:] != keys[:-1]
