@@ -61,7 +61,7 @@ def test_damaged_rows_are_salvaged_and_said_to_be_unverified(tmp_path: Path) -> 
         db.collection("docs")
     done = db.repair_collection("docs")
     assert [(lost.rows, lost.ids) for lost in done.lost] == [(1, ("id-77",))]
-    assert done.unverified_rows + 1 <= 208
+    assert 0 < done.unverified_rows <= len(everything()) - 1
     assert "unverified" in str(done)
     docs = db.collection("docs")
     assert ids(docs) == everything() - {"id-77"}
