@@ -66,7 +66,7 @@ class Repair:
     """Damaged files, copied into `quarantine/` before anything was changed; never deleted."""
     lost: tuple[Lost, ...] = ()
     unverified_rows: int = 0
-    """Rows read from a damaged rows.arrow: well-formed, but a value, even an id, may differ, as one digest covers the file."""
+    """Rows read from a damaged rows.arrow: well-formed, but a value, even an id, may differ: one digest covers it all."""
     deletes_lost: int = 0
     """Rows that had been deleted and are back, because the bitmap that said so is damaged."""
     records_lost: int = 0
