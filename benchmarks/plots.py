@@ -39,6 +39,7 @@ def plot_curves(curves: dict[str, list[dict[str, Any]]], title: str, file: Path)
 def plot_filters(found: dict[str, dict[str, Any]], file: Path) -> None:
     """A column per correlation; rate above, recall below, over the share of rows that pass."""
     figure, grid = pyplot.subplots(2, len(CORRELATIONS), figsize=(13, 7), sharex=True, sharey="row")
+    lowest = min(case.get("recall", 1.0) for figures in found.values() for case in figures.values())
     for column, correlation in enumerate(CORRELATIONS):
         for number, (name, figures) in enumerate(found.items()):
             asked = [(share, figures.get(f"{share:.2%} {correlation}", {})) for share in SELECTIVITIES]
@@ -52,9 +53,9 @@ def plot_filters(found: dict[str, dict[str, Any]], file: Path) -> None:
             )
             grid[1][column].plot(shares, recalls, marker="o", markersize=3, color=f"C{number}", linewidth=width)
         grid[0][column].set(xscale="log", yscale="log", title=correlation)
-        grid[1][column].set(xlabel="rows that pass, %", ylim=(0, 1.02))
+        grid[1][column].set(xlabel="rows that pass, %", ylim=(max(0.0, lowest - 0.05), 1.01))
         for row in (0, 1):
-            grid[row][column].grid(visible=True, which="both", alpha=0.25)
+            grid[row][column].grid(visible=True, alpha=0.25)
     grid[0][0].set_ylabel("queries per second")
     grid[1][0].set_ylabel("recall@10")
     grid[0][0].legend(fontsize=8)

@@ -25,6 +25,18 @@ def search_text(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
             beams[name] = reaching[0] if reaching else session.ask("describe", timeout=60)["beams"][-1]
             session.ask("open", timeout=plan.timeout, cores=plan.cores(2), beam=beams[name])
             found[name] = {"beam": beams[name]}
+            try:
+                session.ask(
+                    "text",
+                    timeout=plan.timeout,
+                    cores=plan.cores(2),
+                    beam=beams[name],
+                    mode="hybrid",
+                    queries=1,
+                    limit=1,
+                )
+            except EngineError as failure:
+                found[name] = {"error": str(failure) if "NotImplemented" not in str(failure) else "no full text"}
         for _ in range(plan.repeats):
             for name, session in sessions.items():
                 if "error" not in found[name]:
