@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,8 @@ ALIVE = "_alive"  # no column of a user begins with an underscore
 FORMATS = ("arrow", "pandas", "polars", "json")
 HITS = "hits"
 
-_shared: dict[int, duckdb.DuckDBPyConnection] = {}
-_shared_lock = threading.Lock()
-os.register_at_fork(after_in_child=_shared_lock._at_fork_reinit)
+_shared: dict[int, duckdb.DuckDBPyConnection] = {}  # by process: a forked child has no threads for its parent's
+_shared_locks = defaultdict[int, threading.Lock](threading.Lock)
 
 
 def run_sql(
@@ -57,10 +57,9 @@ def run_sql(
 
 def _connection(query: str) -> duckdb.DuckDBPyConnection:
     """A connection for this query, to the shared DuckDB if that will be left as it was. Making one takes 40 ms."""
-    with _shared_lock:
-        process = os.getpid()  # a forked child has the object, but not the threads behind it
-        if process not in _shared:
-            _shared.clear()
+    process = os.getpid()
+    with _shared_locks[process]:
+        if process not in _shared:  # the parent's stays there: closing it here would wait for its threads
             _shared[process] = locked_database(None)
         cursor = _shared[process].cursor()
     try:
