@@ -11,7 +11,8 @@ namespace {
 
 constexpr double kMissAllowed = 0.8;  // of the misses that a target recall would allow
 constexpr size_t kRowsAhead = 4;
-constexpr int64_t kScanRows = 10000;   // accepted rows that are always scanned
+constexpr int64_t kScanRows = 6000;    // accepted rows that are always scanned
+constexpr int64_t kScanBeams = 700;    // rows scanned in the time that one more in its beam costs a walk
 constexpr double kWalkThrough = 0.25;  // share of accepted rows from which everything is walked
 
 // Exact distances as walk keys, for graphs without codes.
@@ -150,7 +151,7 @@ void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, con
     // A pool that the re-ranking can choose from: codes alone order neighbours only roughly.
     const int scan_pool = static_cast<int>(std::max<int64_t>(2 * wanted + 32, 64));
     if (way == Way::automatic) {
-        const bool few = accept.count <= std::max<int64_t>(kScanRows, 60 * static_cast<int64_t>(ef));
+        const bool few = accept.count <= std::max<int64_t>(kScanRows, kScanBeams * ef);
         way = few ? Way::scan : share >= kWalkThrough ? Way::through : Way::two_hops;
     }
     counters.way = static_cast<int64_t>(way);
@@ -161,7 +162,7 @@ void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, con
     if (way == Way::through) {
         const int frontier = static_cast<int>(std::min(4.0 * ef / share + 64.0, 1.0e6));
         finished =
-            walk_through(base, scorer, passes, entry, 9 * ef / 8 + 2, frontier, accept.count, scratch_, counters);
+            walk_through(base, scorer, passes, entry, 3 * ef / 2 + 4, frontier, accept.count, scratch_, counters);
     } else {
         seeds_.assign(1, entry);
         const auto seeds = static_cast<int64_t>(std::ceil(0.1 * std::sqrt(static_cast<double>(graph_->rows()))));
@@ -171,8 +172,8 @@ void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, con
             const int32_t node = position < 0 ? -1 : graph_->node_of(position);
             if (node >= 0) seeds_.push_back(node);
         }
-        finished = walk_two_hops(base, scorer, passes, seeds_.data(), static_cast<int>(seeds_.size()), 3 * ef + 10,
-                                 accept.count, scratch_, counters);
+        finished = walk_two_hops(base, scorer, passes, seeds_.data(), static_cast<int>(seeds_.size()),
+                                 std::max(ef + 8, 6 * ef - 20), accept.count, scratch_, counters);
     }
     if (finished) return;
     counters.way += kGivenUp;

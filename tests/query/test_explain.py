@@ -36,7 +36,7 @@ def explained(collection: Collection, **arguments: Any) -> dict[str, Any]:
     [
         (1_000_000, 0, 10, SKIP),
         (1_000_000, 15, 10, EXACT),
-        (1_000_000, 10_000, 10, CODES),
+        (1_000_000, 20_000, 10, CODES),
         (1_000_000, 100_000, 10, TWO_HOPS),
         (1_000_000, 500_000, 10, MASKED),
         (30, 30, 10, EXACT),

@@ -32,12 +32,12 @@ MEANING = {
 class Crossovers:
     """Where one way of searching a graph under a filter becomes cheaper than the next.
 
-    scan_rows: up to so many accepted rows are scanned (or 60 times the beam, if that is more). masked_share: from this
+    scan_rows: up to so many accepted rows are scanned (or 700 times the beam, if that is more). masked_share: from this
     share of accepted rows everything is walked. The kernel decides by the same numbers (docs/decisions/072).
     """
 
-    scan_rows: int = 10_000
-    scan_beams: int = 60
+    scan_rows: int = 6_000
+    scan_beams: int = 700
     masked_share: float = 0.25
 
 
