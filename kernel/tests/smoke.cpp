@@ -146,7 +146,7 @@ void match_strings() {
         const size_t rows = offsets.size() - 1;
         std::vector<uint8_t> bits((rows + 7) / 8);
         for (const size_t wanted : {size_t{1}, size_t{3}, words.size()}) {
-            const StringSet set(std::span(words).last(wanted));
+            const StringSet set{std::span<const std::string_view>{words}.last(wanted)};
             set.match(std::as_bytes(std::span(offsets)), false, std::as_bytes(std::span(data)), rows, bits);
             for (size_t row = 0; row < rows && !damaged; ++row) {
                 const std::string_view at(data.data() + offsets[row], offsets[row + 1] - offsets[row]);
