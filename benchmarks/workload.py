@@ -8,6 +8,8 @@ it is correlated (the answers are inside), with those farthest from it anti-corr
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pyarrow as pa
 
@@ -34,6 +36,7 @@ def planted_name(share: float, correlation: str) -> str:
     return f"{'random_rank' if correlation == 'uncorrelated' else 'anchor_rank'} < {share:g}"
 
 
+@functools.lru_cache(maxsize=1)
 def planted_columns(dataset: Dataset) -> dict[str, np.ndarray]:
     rows = len(dataset.base)
     near = distances_to(dataset.base, dataset.base[ANCHOR % rows], np.arange(rows), dataset.metric)
