@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 Advance = Callable[[int], None]
 
@@ -14,12 +15,7 @@ def bar(text: str, total: int | None, show: bool) -> Iterator[Advance]:
     if not show:
         yield lambda rows: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(text, total=total)
+    with _drawn(text, total) as (progress, task):
         yield lambda rows: progress.advance(task, rows)
 
 
@@ -29,10 +25,15 @@ def steps(text: str, show: bool) -> Iterator[Callable[[int, int], None]]:
     if not show:
         yield lambda done, total: None
         return
-    from rich.console import Console
+    with _drawn(text, None) as (progress, task):
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _drawn(text: str, total: int | None) -> Iterator[tuple[Any, Any]]:
+    from rich.console import Console  # here, as most work shows nothing
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(text, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        yield progress, progress.add_task(text, total=total)
