@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.data import SOURCES, load
+from benchmarks.data import SOURCES, cache_folder, load
 from benchmarks.engines import DATABASES, INDEXES, entry
 from benchmarks.measure import machine
 from benchmarks.session import ROOT, peers_python
@@ -71,7 +71,7 @@ def main(given: list[str] | None = None) -> None:
         options.set, options.repeats = "tiny", 1
         options.engines = ",".join(name for name in options.engines.split(",") if name in INDEXES)
         if options.results == results.FOLDER:
-            options.results = results.FOLDER.parent / ".quick"
+            options.results = cache_folder() / "quick-results"
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "machine.json").write_text(json.dumps(machine(), indent=1) + "\n")
     plan = Plan(

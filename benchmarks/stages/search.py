@@ -38,8 +38,13 @@ def search(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
                 sessions.pop(name).close()
         passes: dict[str, dict[Any, list[dict[str, Any]]]] = {name: {} for name in sessions}
         for repeat in range(plan.repeats):
-            for name, session in sessions.items():
-                _sweep(plan, session, beams[name], passes[name], first=repeat == 0)
+            for name in list(sessions):
+                try:
+                    _sweep(plan, sessions[name], beams[name], passes[name], first=repeat == 0)
+                except EngineError as failure:
+                    say(f"{name}: {failure}")
+                    results.update(dataset, name, {"search_error": str(failure)}, plan.results)
+                    sessions.pop(name).close()
         summaries = {name: _summary(passes[name]) for name in sessions}
         for name, session in sessions.items():
             summaries[name]["batch"] = _batch(plan, session, summaries[name]["curve"])
@@ -49,8 +54,6 @@ def search(plan: Plan, dataset: str, engines: Sequence[str]) -> None:
                 except EngineError as failure:
                     say(f"{name}: {what}: {failure}")
     for name, summary in summaries.items():
-        if name not in wanted:
-            continue
         reference = summaries.get(REFERENCE, {})
         part = {"open": entered[name], "date": today(), **summary, "repeats": plan.repeats}
         part["reference"] = {"engine": REFERENCE, "at": reference.get("at"), "batch": reference.get("batch")}
