@@ -13,7 +13,7 @@ from uuid import uuid4
 from nearrow.analytics.restore import open_snapshot
 from nearrow.analytics.sql import check_question, named_in, run_sql
 from nearrow.collection import Collection
-from nearrow.errors import AlreadyExistsError, ClosedError, CorruptionError, LockedError, NotFoundError, ReadOnlyError
+from nearrow.errors import AlreadyExistsError, ClosedError, CorruptionError, NotFoundError, ReadOnlyError
 from nearrow.schema import CollectionConfig, batches, nearest_name, validate_name
 from nearrow.storage.directory import Directory
 from nearrow.storage.local import LocalDirectory
@@ -250,6 +250,3 @@ def _close_all() -> None:
     for database in list(_open_databases):
         for collection in list(database._open.values()):
             collection.close(wait=False)
-
-
-__all__ = ["Database", "LockedError", "connect"]

@@ -55,8 +55,7 @@ class Core:
         self.mutex = threading.RLock()
         self.idle = threading.Condition(self.mutex)
         self.view: View = state.view()
-        self.changed = threading.Condition(threading.Lock())
-        self.on_publish: Callable[[], None] = lambda: None
+        self._publishing = threading.Lock()
         self._in_progress: set[str] = set()
         self._reserved: dict[object, int] = {}
         self._pending: deque[tuple[int, View]] = deque()
@@ -119,15 +118,9 @@ class Core:
         self._publish(durable)
 
     def _publish(self, lsn: int) -> None:
-        view: View | None = None
-        with self.changed:
+        with self._publishing:
             while self._pending and self._pending[0][0] <= lsn:
-                view = self._pending.popleft()[1]
-            if view is not None:
-                self.view = view
-                self.changed.notify_all()
-        if view is not None:
-            self.on_publish()
+                self.view = self._pending.popleft()[1]
 
     # ---- memtable and manifest
 
@@ -191,11 +184,9 @@ class Core:
                     lsn=lsn,
                 ),
             )
-            self._pending.clear()
-            with self.changed:
+            with self._publishing:  # a thread whose fsync has just returned may be publishing its own view
+                self._pending.clear()
                 self.view = state.view()
-                self.changed.notify_all()
-        self.on_publish()
         self.retire_files(previous)
 
     def retire_files(self, previous: Manifest) -> None:

@@ -27,13 +27,10 @@ _numbers = counter()
 class Memtable:
     """Rows of the log since the last seal. Written by one thread at a time; read through `part()`."""
 
-    def __init__(self, dimension: int, dtype: str) -> None:
+    def __init__(self) -> None:
         self.number = next(_numbers)
         self.bytes = 0
-        self._dimension = dimension
-        self._dtype = np.dtype(dtype)
         self._runs: list[pa.RecordBatch] = []
-        self._run_vectors: list[npt.NDArray[Any]] = []
         self._row_numbers = np.empty(64, np.uint64)
         self._alive = np.zeros(8, np.uint8)
         self._positions: dict[str | int, int] = {}

@@ -26,7 +26,7 @@ def open_state(
 ) -> State:
     """The state that the manifest describes, before the log is replayed. `known`: segments that are open already."""
     schema = decode_schema(manifest.schema)
-    state = State(config.dimension, config.dtype, schema, manifest.next_row, manifest.lsn, manifest.number)
+    state = State(schema, manifest.next_row, manifest.lsn, manifest.number)
     known = known or {}
     state.segments = [
         _open_part(directory, entry, known.get(entry.id), schema, config.metric) for entry in manifest.segments

@@ -80,9 +80,7 @@ class _Repair:
         self._manifest = manifest
         self._config = CollectionConfig.from_dict(manifest.config)
         self._schema = decode_schema(manifest.schema)
-        self._state = State(
-            self._config.dimension, self._config.dtype, self._schema, manifest.next_row, manifest.lsn, manifest.number
-        )
+        self._state = State(self._schema, manifest.next_row, manifest.lsn, manifest.number)
         self._folder = f"{QUARANTINE}/{time.time_ns()}"
         self._quarantined: list[str] = []
         self._rebuilt: list[str] = []

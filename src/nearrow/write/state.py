@@ -35,8 +35,6 @@ class FrozenMemtable:
 class State:
     """The newest state of a collection. Not thread-safe: guarded by its owner."""
 
-    dimension: int
-    dtype: str
     schema: pa.Schema
     next_row: int = 0
     lsn: int = 0
@@ -46,13 +44,7 @@ class State:
     follow_deaths: bool = False
     died: list[RowNumbers] = field(default_factory=list)
     """Row numbers that died since they were last drained, when `follow_deaths` is set."""
-    active: Memtable = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.active = self.new_memtable()
-
-    def new_memtable(self) -> Memtable:
-        return Memtable(self.dimension, self.dtype)
+    active: Memtable = field(default_factory=Memtable)
 
     def memtables(self) -> Iterator[Memtable]:
         """Newest first."""
@@ -117,7 +109,7 @@ class State:
         """The active memtable waits for its segment; a new one takes the writes of log `next_log`."""
         frozen = FrozenMemtable(self.active, self.lsn, next_log)
         self.frozen.append(frozen)
-        self.active = self.new_memtable()
+        self.active = Memtable()
         return frozen
 
     def replace_segments(self, gone: Sequence[str], came: Sequence[SegmentPart]) -> None:
