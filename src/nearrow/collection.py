@@ -1,20 +1,19 @@
 """Collection: which verbs does a collection have?
 
-Each verb checks its arguments and delegates: writes to `nearrow.write`, searches to `nearrow.query`.
+Those that read stand here, and delegate to `nearrow.query`; those that write are `RowVerbs`, the rest further mixins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from nearrow.analytics.sql_filter import SqlFilterEngine
 from nearrow.analytics.verbs import AnalyticVerbs
-from nearrow.errors import InvalidArgumentError
-from nearrow.progress import bar, steps
+from nearrow.awaitable import awaited_read, awaited_write
+from nearrow.progress import steps
 from nearrow.query.accept import Filters, matching_rows
 from nearrow.query.ask import PLAIN, Extras, ask
 from nearrow.query.executor import Source, chosen_columns
@@ -23,20 +22,17 @@ from nearrow.query.filter import Filter
 from nearrow.query.query import TARGET_RECALL, VectorQuery, check_positive, vector_query
 from nearrow.query.recall import Recall, measure_recall
 from nearrow.query.text_search import TextSearch
-from nearrow.schema import CollectionConfig, batches, canonical_id_array
+from nearrow.schema import CollectionConfig, canonical_id_array
 from nearrow.segment.view import View
 from nearrow.write.background import cpu_threads
 from nearrow.write.follower import Follower
 from nearrow.write.record import RowNumbers
-from nearrow.write.transaction import Transaction
+from nearrow.write.row_verbs import RowVerbs
 from nearrow.write.verbs import UpkeepVerbs
 from nearrow.write.writer import Writer
 
-Rows = Any
-"""pyarrow Table, RecordBatch, RecordBatchReader or Dataset, pandas or polars frame, list of dicts, dict of columns."""
 
-
-class Collection(AnalyticVerbs, UpkeepVerbs):
+class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
     """Rows with an id, a vector, texts and metadata. Get one from `Database.collection`; any thread may use it."""
 
     def __init__(self, store: Writer | Follower, on_close: Callable[[Collection], None] | None = None) -> None:
@@ -79,104 +75,6 @@ class Collection(AnalyticVerbs, UpkeepVerbs):
     def __repr__(self) -> str:
         config = self.config
         return f"<Collection {self.name!r}: {config.dimension} dimensions, {config.metric}>"
-
-    # ---- writing
-
-    def add(
-        self,
-        rows: Rows = None,
-        *,
-        ids: Any = None,
-        vectors: Any = None,
-        texts: Any = None,
-        metadata: Any = None,
-        progress: bool = False,
-    ) -> int:
-        """Add new rows as one atomic batch; returns how many.
-
-        Raises AlreadyExistsError if an id exists or is repeated, SchemaError for a type conflict, InvalidArgumentError
-        for NaN, a zero vector under cosine, an empty or over-long id; nothing is written then.
-        """
-        return self._put(rows, ids, vectors, texts, metadata, progress, refuse_existing=True)
-
-    def upsert(
-        self,
-        rows: Rows = None,
-        *,
-        ids: Any = None,
-        vectors: Any = None,
-        texts: Any = None,
-        metadata: Any = None,
-        progress: bool = False,
-    ) -> int:
-        """Add rows, or replace whole rows by id, as one atomic batch; of a repeated id the last wins. Returns how many."""
-        return self._put(rows, ids, vectors, texts, metadata, progress, refuse_existing=False)
-
-    def _put(
-        self, rows: Rows, ids: Any, vectors: Any, texts: Any, metadata: Any, progress: bool, *, refuse_existing: bool
-    ) -> int:
-        writer = self._writer()
-        checked = batches(
-            rows,
-            ids=ids,
-            vectors=vectors,
-            texts=texts,
-            metadata=metadata,
-            config=self.config,
-            schema=writer.core.state.schema,
-        )
-        with bar(f"writing to {self.name}", checked.count, progress) as advance:
-            count = writer.put(checked, refuse_existing=refuse_existing, advance=advance)
-        if progress:
-            self.wait(progress)
-        return count
-
-    def update(
-        self,
-        rows: Rows = None,
-        *,
-        where: Any = None,
-        ids: Any = None,
-        vectors: Any = None,
-        texts: Any = None,
-        metadata: Any = None,
-    ) -> int:
-        """Change only the columns given, of rows that exist; returns how many. NotFoundError if an id does not exist.
-
-        With `where`, rows is one dict without an id: these values go to every row that matches.
-        """
-        writer = self._writer()
-        if where is not None:
-            if not isinstance(rows, dict) or "id" in rows:
-                raise InvalidArgumentError("update(where=…) takes one dict of new values, without an id")
-            return writer.update_where(self._matching(where), rows)
-        checked = batches(
-            rows,
-            ids=ids,
-            vectors=vectors,
-            texts=texts,
-            metadata=metadata,
-            config=self.config,
-            schema=writer.core.state.schema,
-            partial=True,
-        )
-        return writer.update(checked)
-
-    def delete(self, ids: Any = None, *, where: Any = None) -> int:
-        """Delete rows by id (ids that do not exist are ignored), or all that match a filter. Returns how many went."""
-        writer = self._writer()
-        if (ids is None) == (where is None):
-            raise InvalidArgumentError("delete() needs either ids or where=")
-        if ids is not None:
-            return writer.delete(canonical_id_array(ids, writer.core.state.schema))
-        return writer.delete_where(self._matching(where))
-
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """Collect writes and make them one atomic unit at the end of the block; an exception rolls all back."""
-        transaction = Transaction(self._writer())
-        yield transaction
-        transaction.commit()
 
     # ---- reading
 
@@ -287,6 +185,11 @@ class Collection(AnalyticVerbs, UpkeepVerbs):
         query = VectorQuery(k, target_recall=target_recall)
         return measure_recall(view, self.config.metric, accept, query, sample, self.config.seed, cpu_threads())
 
+    aget = awaited_read(get)
+    acount = awaited_read(count)
+    asearch = awaited_read(search)
+    afacets = awaited_read(facets)
+
     # ---- upkeep
 
     def flush(self) -> None:
@@ -305,6 +208,9 @@ class Collection(AnalyticVerbs, UpkeepVerbs):
                 self._writer().index_texts(step)
         with steps(f"building the graph of {self.name}", progress) as step:
             self._writer().wait(step)
+
+    aflush = awaited_write(flush)
+    acompact = awaited_write(compact)
 
     def refresh(self) -> None:
         """Of a reader: catch up with the writer. A writer is always up to date."""

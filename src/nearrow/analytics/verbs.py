@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from nearrow.analytics.snapshot_metadata import SnapshotMetadata
+from nearrow.awaitable import awaited_read
 from nearrow.schema import CollectionConfig
 from nearrow.segment.view import View
 
@@ -38,6 +39,8 @@ class AnalyticVerbs:
         from nearrow.analytics.sql import run_sql
 
         return run_sql(query, {self.name: self._view()}, parameters, hits=hits, format=format)
+
+    asql = awaited_read(sql)
 
     def snapshot(
         self,

@@ -1,0 +1,134 @@
+"""Verbs: how do rows come into a collection, change, and go?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from nearrow.awaitable import awaited_write
+from nearrow.errors import InvalidArgumentError
+from nearrow.progress import bar
+from nearrow.schema import CollectionConfig, batches, canonical_id_array
+from nearrow.segment.view import View
+from nearrow.write.record import RowNumbers
+from nearrow.write.transaction import Transaction
+from nearrow.write.writer import Writer
+
+Rows = Any
+"""pyarrow Table, RecordBatch, RecordBatchReader or Dataset, pandas or polars frame, list of dicts, dict of columns."""
+
+
+class RowVerbs:
+    """The part of `Collection` that writes rows; the collection gives its writer and its filters."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str: ...
+        @property
+        def config(self) -> CollectionConfig: ...
+        def wait(self, progress: bool = False) -> None: ...
+        def _writer(self) -> Writer: ...
+        def _matching(self, where: Any) -> Callable[[View], RowNumbers]: ...
+
+    def add(
+        self,
+        rows: Rows = None,
+        *,
+        ids: Any = None,
+        vectors: Any = None,
+        texts: Any = None,
+        metadata: Any = None,
+        progress: bool = False,
+    ) -> int:
+        """Add new rows as one atomic batch; returns how many.
+
+        Raises AlreadyExistsError if an id exists or is repeated, SchemaError for a type conflict, InvalidArgumentError
+        for NaN, a zero vector under cosine, an empty or over-long id; nothing is written then.
+        """
+        return self._put(rows, ids, vectors, texts, metadata, progress, refuse_existing=True)
+
+    def upsert(
+        self,
+        rows: Rows = None,
+        *,
+        ids: Any = None,
+        vectors: Any = None,
+        texts: Any = None,
+        metadata: Any = None,
+        progress: bool = False,
+    ) -> int:
+        """Add rows, or replace whole rows by id, as one atomic batch; of a repeated id the last wins. Returns how many."""
+        return self._put(rows, ids, vectors, texts, metadata, progress, refuse_existing=False)
+
+    def _put(
+        self, rows: Rows, ids: Any, vectors: Any, texts: Any, metadata: Any, progress: bool, *, refuse_existing: bool
+    ) -> int:
+        writer = self._writer()
+        checked = batches(
+            rows,
+            ids=ids,
+            vectors=vectors,
+            texts=texts,
+            metadata=metadata,
+            config=self.config,
+            schema=writer.core.state.schema,
+        )
+        with bar(f"writing to {self.name}", checked.count, progress) as advance:
+            count = writer.put(checked, refuse_existing=refuse_existing, advance=advance)
+        if progress:
+            self.wait(progress)
+        return count
+
+    def update(
+        self,
+        rows: Rows = None,
+        *,
+        where: Any = None,
+        ids: Any = None,
+        vectors: Any = None,
+        texts: Any = None,
+        metadata: Any = None,
+    ) -> int:
+        """Change only the columns given, of rows that exist; returns how many. NotFoundError if an id does not exist.
+
+        With `where`, rows is one dict without an id: these values go to every row that matches.
+        """
+        writer = self._writer()
+        if where is not None:
+            if not isinstance(rows, dict) or "id" in rows:
+                raise InvalidArgumentError("update(where=…) takes one dict of new values, without an id")
+            return writer.update_where(self._matching(where), rows)
+        checked = batches(
+            rows,
+            ids=ids,
+            vectors=vectors,
+            texts=texts,
+            metadata=metadata,
+            config=self.config,
+            schema=writer.core.state.schema,
+            partial=True,
+        )
+        return writer.update(checked)
+
+    def delete(self, ids: Any = None, *, where: Any = None) -> int:
+        """Delete rows by id (ids that do not exist are ignored), or all that match a filter. Returns how many went."""
+        writer = self._writer()
+        if (ids is None) == (where is None):
+            raise InvalidArgumentError("delete() needs either ids or where=")
+        if ids is not None:
+            return writer.delete(canonical_id_array(ids, writer.core.state.schema))
+        return writer.delete_where(self._matching(where))
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Collect writes and make them one atomic unit at the end of the block; an exception rolls all back."""
+        transaction = Transaction(self._writer())
+        yield transaction
+        transaction.commit()
+
+    aadd = awaited_write(add)
+    aupsert = awaited_write(upsert)
+    aupdate = awaited_write(update)
+    adelete = awaited_write(delete)
