@@ -16,6 +16,7 @@ import nearrow
 NAMES = {
     "connect",
     "query_snapshot",
+    "metrics",
     "Database",
     "Collection",
     "CollectionConfig",
@@ -36,6 +37,7 @@ NAMES = {
     "FilterError",
     "NotFoundError",
     "AlreadyExistsError",
+    "LimitExceededError",
     "LockedError",
     "ReadOnlyError",
     "ClosedError",
@@ -51,6 +53,7 @@ BUILT_INS = {  # error → the built-in that a user would catch
     "FilterError": ValueError,
     "NotFoundError": KeyError,
     "AlreadyExistsError": ValueError,
+    "LimitExceededError": RuntimeError,
     "LockedError": BlockingIOError,
     "ReadOnlyError": PermissionError,
     "ClosedError": ValueError,

@@ -11,6 +11,7 @@ An embedded, Arrow-native vector database: open a directory, add rows, search.
             print(hit.id, hit.distance, hit["text"])
 """
 
+from nearrow import metrics
 from nearrow.analytics.query_snapshot import query_snapshot
 from nearrow.collection import Collection
 from nearrow.database import Database, connect
@@ -22,6 +23,7 @@ from nearrow.errors import (
     FilterError,
     IncompatibleFormatError,
     InvalidArgumentError,
+    LimitExceededError,
     LockedError,
     NearrowError,
     NotFoundError,
@@ -54,6 +56,7 @@ __all__ = [
     "HnswIndex",
     "IncompatibleFormatError",
     "InvalidArgumentError",
+    "LimitExceededError",
     "LockedError",
     "NearrowError",
     "NotFoundError",
@@ -67,5 +70,6 @@ __all__ = [
     "TextSettings",
     "Weighted",
     "connect",
+    "metrics",
     "query_snapshot",
 ]

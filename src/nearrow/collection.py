@@ -6,6 +6,7 @@ Those that read stand here, and delegate to `nearrow.query`; those that write ar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow as pa
 from nearrow.analytics.sql_filter import SqlFilterEngine
 from nearrow.analytics.verbs import AnalyticVerbs
 from nearrow.awaitable import awaited_read, awaited_write
+from nearrow.metrics import CollectionMetrics, expose, timed, withdraw
 from nearrow.progress import steps
 from nearrow.query.accept import Filters, matching_rows
 from nearrow.query.ask import PLAIN, Extras, ask
@@ -28,6 +30,7 @@ from nearrow.write.background import cpu_threads
 from nearrow.write.follower import Follower
 from nearrow.write.record import RowNumbers
 from nearrow.write.row_verbs import RowVerbs
+from nearrow.write.stats import gauges
 from nearrow.write.verbs import UpkeepVerbs
 from nearrow.write.writer import Writer
 
@@ -35,12 +38,17 @@ from nearrow.write.writer import Writer
 class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
     """Rows with an id, a vector, texts and metadata. Get one from `Database.collection`; any thread may use it."""
 
-    def __init__(self, store: Writer | Follower, on_close: Callable[[Collection], None] | None = None) -> None:
+    def __init__(
+        self, store: Writer | Follower, on_close: Callable[[Collection], None] | None = None, database: str = ""
+    ) -> None:
+        """`database`: the path under which its metrics are shown."""
         self._on_close = on_close
         self._filters = Filters(SqlFilterEngine())
         self._dimension = store.config.dimension
         self._threads = cpu_threads()
         self._attach(store)
+        self.metrics = CollectionMetrics(database, store.config.name, lambda: gauges(self._store))
+        expose(self.metrics)
 
     def _attach(self, store: Writer | Follower) -> None:
         self._store = store
@@ -78,6 +86,7 @@ class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
 
     # ---- reading
 
+    @timed
     def get(self, ids: Any, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows with these ids, in the order asked; missing ids are absent. columns: default all, the vector too."""
         view = self._view()
@@ -144,7 +153,7 @@ class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
         group_by: at most `group_size` hits for each value of a column. after: `hits.cursor` of the page before.
         rerank: (request, hits) -> scores, for 4k hits. diversity: 0..1, unlike hits first (MMR). explain: hits.explanation.
         """
-        query = vector_query(k, ef_search, target_recall, exact, within)
+        began = perf_counter()
         plain = text is None and negatives is None and facets is None and group_by is None and after is None
         extras = PLAIN
         if not plain or explain or rerank is not None or diversity is not None:
@@ -162,7 +171,14 @@ class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
                 diversity,
                 explain,
             )
-        return ask(self._source(), self._dimension, vector, query, where, columns, extras, self._threads)
+        try:
+            query = vector_query(k, ef_search, target_recall, exact, within)
+            found = ask(self._source(), self._dimension, vector, query, where, columns, extras, self._threads)
+        except BaseException as error:
+            self.metrics.search.failed_with(error, began)
+            raise
+        self.metrics.search.ended(began, len(found) if isinstance(found, list) else 1)
+        return found
 
     def facets(self, facets: Sequence[Any], where: Any = None, *, text: Any = None) -> dict[str, Any]:
         """Counts over all rows that match: a field's values, ranges ({"field":, "ranges":}), or min, max and average."""
@@ -222,6 +238,7 @@ class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
             self._store.close(wait=wait)
         else:
             self._store.close()
+        withdraw(self.metrics)
         if self._on_close is not None:
             self._on_close(self)
 

@@ -85,7 +85,7 @@ class Database:
                 raise NotFoundError(f"no collection {name!r}{nearest_name(name, self._folders)}")
             directory = self._directory.folder(folder)
             store = Follower(directory) if self.read_only else open_writer(directory)
-            self._open[name] = Collection(store, self._forget)
+            self._open[name] = Collection(store, self._forget, self.path)
             return self._open[name]
 
     def get_or_create_collection(self, name: str, dimension: int, **settings: Any) -> Collection:

@@ -10,6 +10,7 @@
     ├── LockedError (BlockingIOError)         another writer holds the collection
     ├── ReadOnlyError (PermissionError)       opened for reading
     ├── ClosedError (ValueError)              used after close(), or in a forked child
+    ├── LimitExceededError (RuntimeError)     a query takes more time or memory than it may
     └── StorageError (OSError)                the disk failed
         ├── CorruptionError                   bytes on disk are not what was written
         └── IncompatibleFormatError           written by a newer Nearrow
@@ -63,6 +64,10 @@ class ClosedError(NearrowError, ValueError):
     """The object was closed, or belongs to the parent of a forked process."""
 
 
+class LimitExceededError(NearrowError, RuntimeError):
+    """A query takes more time, more memory, or gives more rows than it may."""
+
+
 class StorageError(NearrowError, OSError):
     """The disk failed: an I/O error, no space, a missing file."""
 
@@ -83,6 +88,7 @@ __all__ = [
     "FilterError",
     "IncompatibleFormatError",
     "InvalidArgumentError",
+    "LimitExceededError",
     "LockedError",
     "NearrowError",
     "NotFoundError",

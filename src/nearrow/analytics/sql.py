@@ -13,7 +13,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from nearrow.analytics.sql_filter import first_line, locked_database, unsliced
 from nearrow.analytics.values import plain_value
-from nearrow.errors import InvalidArgumentError, StorageError
+from nearrow.errors import InvalidArgumentError, LimitExceededError, StorageError
 from nearrow.hits import Hits
 from nearrow.segment.rows import Bits, fill_columns
 from nearrow.segment.view import Part, View
@@ -49,7 +49,7 @@ def run_sql(
         raise InvalidArgumentError(f"SQL does not tell apart names that differ in case only: {', '.join(views)}")
     with closing(_connection(query)) as connection:
         for number, (name, view) in enumerate(views.items()):
-            _register(connection, f"rows/{number}", name, view)  # no collection's name has a slash in it
+            register_view(connection, number, name, view)
         if hits is not None:
             connection.register(HITS, unsliced(hits_table(hits)))
         return formatted(fetch(connection, query, parameters), format)
@@ -93,14 +93,28 @@ def quoted(name: str) -> str:
 
 def fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) -> pa.Table:
     """What the (last) statement gives; an empty table if it gives nothing. Errors become Nearrow's."""
-    import duckdb
-
-    if parameters is not None and not isinstance(parameters, (list, tuple, dict)):
-        raise InvalidArgumentError(f"parameters is a list (for ?) or a dict (for $name), not {parameters!r:.80}")
-    try:
+    check_parameters(parameters)
+    with explained():
         relation = connection.sql(query, params=parameters)
         return pa.table({}) if relation is None else relation.to_arrow_table()
-    except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InternalException, duckdb.FatalException) as error:
+
+
+def check_parameters(parameters: Any) -> None:
+    """InvalidArgumentError unless they are what `?` or `$name` can be bound to."""
+    if parameters is not None and not isinstance(parameters, (list, tuple, dict)):
+        raise InvalidArgumentError(f"parameters is a list (for ?) or a dict (for $name), not {parameters!r:.80}")
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """DuckDB's errors become Nearrow's, each with its first line."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise LimitExceededError(f"SQL needs more memory than it may use: {first_line(error)}") from error
+    except (duckdb.IOException, duckdb.InternalException, duckdb.FatalException) as error:
         raise StorageError(f"SQL failed: {first_line(error)}") from error
     except (duckdb.Error, ValueError, TypeError, RuntimeError) as error:
         raise InvalidArgumentError(f"SQL: {first_line(error)}") from None
@@ -120,7 +134,7 @@ def only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
 def check_only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     """InvalidArgumentError unless every statement of the query is a SELECT."""
     if not only_reads(connection, query):
-        raise InvalidArgumentError("SQL: a snapshot never changes, so a query is a SELECT and nothing else")
+        raise InvalidArgumentError("SQL: here a query is a SELECT and nothing else")
 
 
 def formatted(table: pa.Table, format: str) -> Any:
@@ -192,11 +206,13 @@ def _alive_column(alive: Bits | None, start: int, rows: int) -> pa.Array:
     return pa.Array.from_buffers(pa.bool_(), rows, [None, pa.py_buffer(alive)], offset=start)
 
 
-def _register(connection: duckdb.DuckDBPyConnection, table: str, name: str, view: View) -> None:
+def register_view(connection: duckdb.DuckDBPyConnection, number: int, name: str, view: View) -> None:
+    """Make the alive rows of the view the table of this name; `number` is one that no other view has here."""
     rows = live_table(view)
     if ALIVE not in rows.column_names:
         connection.register(name, rows)
         return
+    table = f"rows/{number}"  # no collection's name has a slash in it
     connection.register(table, rows)
     alive = quoted(ALIVE)
     connection.execute(

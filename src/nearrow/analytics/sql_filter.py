@@ -132,8 +132,13 @@ class SqlFilterEngine:
             return self._database.cursor()
 
 
-def locked_database(threads: int | None, readable: Sequence[str] = ()) -> duckdb.DuckDBPyConnection:
-    """A DuckDB in memory that reaches nothing outside it but the files `readable`, and whose settings are locked."""
+def locked_database(
+    threads: int | None, readable: Sequence[str] = (), memory_bytes: int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A DuckDB in memory that reaches nothing outside it but the files `readable`, and whose settings are locked.
+
+    memory_bytes: what it may use, at most; what does not fit then is refused, not put into files.
+    """
     import duckdb
 
     database = duckdb.connect(":memory:")
@@ -141,6 +146,9 @@ def locked_database(threads: int | None, readable: Sequence[str] = ()) -> duckdb
         database.execute("SET allowed_paths = [" + ", ".join(f"'{escaped(path)}'" for path in readable) + "]")
     if threads is not None:
         database.execute(f"SET threads = {int(threads)}")
+    if memory_bytes is not None:
+        database.execute(f"SET memory_limit = '{int(memory_bytes)}B'")
+        database.execute("SET temp_directory = ''")
     for name, value in SETTINGS.items():
         database.execute(f"SET {name} = {str(value).lower()}")
     database.execute("SET TimeZone = 'UTC'")  # times without a zone mean the same everywhere, as in the other spellings

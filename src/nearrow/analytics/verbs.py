@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from nearrow.analytics.snapshot_metadata import SnapshotMetadata
 from nearrow.awaitable import awaited_read
+from nearrow.metrics import CollectionMetrics, timed
 from nearrow.schema import CollectionConfig
 from nearrow.segment.view import View
 
@@ -21,6 +22,7 @@ class AnalyticVerbs:
     """The part of `Collection` that looks at whole views; the collection gives name, view and rows."""
 
     if TYPE_CHECKING:
+        metrics: CollectionMetrics
 
         @property
         def name(self) -> str: ...
@@ -29,6 +31,7 @@ class AnalyticVerbs:
         def to_arrow(self) -> pa.Table: ...
         def _view(self) -> View: ...
 
+    @timed
     def sql(self, query: str, parameters: Any = None, *, hits: Any = None, format: str = "arrow") -> Any:
         """DuckDB over the live rows, zero-copy: this collection is the table of its name.
 
@@ -42,6 +45,7 @@ class AnalyticVerbs:
 
     asql = awaited_read(sql)
 
+    @timed
     def snapshot(
         self,
         path: str | os.PathLike[str],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearrow.awaitable import awaited_write
 from nearrow.errors import InvalidArgumentError
+from nearrow.metrics import CollectionMetrics, timed
 from nearrow.progress import bar
 from nearrow.schema import CollectionConfig, batches, canonical_id_array
 from nearrow.segment.view import View
@@ -23,6 +24,7 @@ class RowVerbs:
     """The part of `Collection` that writes rows; the collection gives its writer and its filters."""
 
     if TYPE_CHECKING:
+        metrics: CollectionMetrics
 
         @property
         def name(self) -> str: ...
@@ -32,6 +34,7 @@ class RowVerbs:
         def _writer(self) -> Writer: ...
         def _matching(self, where: Any) -> Callable[[View], RowNumbers]: ...
 
+    @timed
     def add(
         self,
         rows: Rows = None,
@@ -49,6 +52,7 @@ class RowVerbs:
         """
         return self._put(rows, ids, vectors, texts, metadata, progress, refuse_existing=True)
 
+    @timed
     def upsert(
         self,
         rows: Rows = None,
@@ -81,6 +85,7 @@ class RowVerbs:
             self.wait(progress)
         return count
 
+    @timed
     def update(
         self,
         rows: Rows = None,
@@ -112,6 +117,7 @@ class RowVerbs:
         )
         return writer.update(checked)
 
+    @timed
     def delete(self, ids: Any = None, *, where: Any = None) -> int:
         """Delete rows by id (ids that do not exist are ignored), or all that match a filter. Returns how many went."""
         writer = self._writer()
@@ -126,7 +132,7 @@ class RowVerbs:
         """Collect writes and make them one atomic unit at the end of the block; an exception rolls all back."""
         transaction = Transaction(self._writer())
         yield transaction
-        transaction.commit()
+        self.metrics.call("transaction", transaction.commit)
 
     aadd = awaited_write(add)
     aupsert = awaited_write(upsert)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nearrow.errors import NotFoundError, StorageError
+from nearrow.metrics import OperationStats
 from nearrow.segment.part import SegmentPart
 from nearrow.storage.directory import Directory
 from nearrow.storage.log_format import LOG_FOLDER
@@ -51,6 +52,8 @@ class Stats:
     """By kind of file: rows, ids, graph, zones, deletes, log, text, quarantine, other."""
     last_commit: int
     """When the newest manifest was made (a flush, a merge, a bulk load): microseconds since 1970."""
+    operations: Mapping[str, OperationStats]
+    """Of each verb that was called since the collection was opened: calls, failures, rows, p50, p95 and p99."""
     memory_anonymous_bytes: int | None
     memory_mapped_bytes: int | None
     """Of the whole process, where /proc tells."""
@@ -67,7 +70,20 @@ def folder_of(store: Writer | Follower) -> Directory:
     return store.core.directory if isinstance(store, Writer) else store.directory
 
 
-def measure(store: Writer | Follower) -> Stats:
+def gauges(store: Writer | Follower) -> dict[str, float]:
+    """The sizes that cost nothing to know."""
+    store.check_open()
+    parts = store.view.parts
+    segments = [part for part in parts if isinstance(part, SegmentPart)]
+    return {
+        "rows": store.view.count,
+        "dead_rows": sum(part.dead.count for part in segments),
+        "segments": len(segments),
+        "memtable_rows": sum(part.alive_count for part in parts if not isinstance(part, SegmentPart)),
+    }
+
+
+def measure(store: Writer | Follower, operations: Mapping[str, OperationStats]) -> Stats:
     """What a collection is made of now."""
     directory, config, view = folder_of(store), store.config, store.view
     sizes: Counter[str] = Counter()
@@ -89,6 +105,7 @@ def measure(store: Writer | Follower) -> Stats:
         text_bytes=sizes["text"],
         disk_bytes=dict(sizes),
         last_commit=store.manifest.created_at,
+        operations=operations,
         memory_anonymous_bytes=memory.get("RssAnon"),
         memory_mapped_bytes=memory.get("RssFile"),
     )

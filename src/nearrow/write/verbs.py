@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from nearrow.errors import StorageError
+from nearrow.metrics import CollectionMetrics
 from nearrow.write.check import check_folder
 from nearrow.write.follower import Follower
 from nearrow.write.open import open_writer
@@ -22,6 +23,7 @@ class UpkeepVerbs:
 
     if TYPE_CHECKING:
         _store: Writer | Follower
+        metrics: CollectionMetrics
 
         def _writer(self) -> Writer: ...
         def _attach(self, store: Writer | Follower) -> None: ...
@@ -29,7 +31,7 @@ class UpkeepVerbs:
     def stats(self) -> Stats:
         """Rows live and dead, each segment, its graph, memtable, log, bytes by kind of file, memory of the process."""
         self._store.check_open()
-        return measure(self._store)
+        return measure(self._store, self.metrics.stats())
 
     def check(self) -> Report:
         """Read every byte on disk and say what is wrong; `report.ok` if nothing is. Changes nothing, stops nobody."""

@@ -1,0 +1,38 @@
+"""Spans: does the application trace with OpenTelemetry, and how does it see our calls?
+
+A span is made when a call has ended, with the times that were measured anyway, below the span that is current then. It
+costs nothing where the library is missing, and one look-up where the application has set up no tracing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+NANOSECONDS = 1_000_000_000
+
+
+@lru_cache(maxsize=1)
+def tracing() -> Any:
+    """The module `opentelemetry.trace`; None where it is not installed."""
+    return None if find_spec("opentelemetry") is None else import_module("opentelemetry.trace")
+
+
+def emit_span(
+    trace: Any, operation: str, attributes: Mapping[str, str | int], seconds: float, error: BaseException | None
+) -> None:
+    """Tell the application's tracer, if it has one, of a call that took `seconds` and ends now."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, trace.ProxyTracerProvider):  # stands for none
+        return
+    end = time.time_ns()
+    begin = end - int(seconds * NANOSECONDS)
+    span = provider.get_tracer("nearrow").start_span(f"nearrow.{operation}", start_time=begin, attributes=attributes)
+    if error is not None:
+        span.record_exception(error)
+        span.set_status(trace.Status(trace.StatusCode.ERROR, type(error).__name__))
+    span.end(end_time=end)
