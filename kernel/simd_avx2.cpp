@@ -1,4 +1,4 @@
-// The loops with AVX2 and F16C: the same integers as AVX-512 through widened products, the same float lanes.
+// The loops with AVX2 and F16C: four rows at a time, the same integers as AVX-512, the same float lanes.
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <string.h>
@@ -10,87 +10,161 @@ namespace nearrow {
 namespace {
 
 constexpr int kBlock = 64;
+constexpr int kRows = 4;    // rows scored side by side: one load of the query serves all
+constexpr int kAhead = 32;  // rows prefetched ahead of the one being scored
 
 inline __m256i load_bytes(const uint8_t* data) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data)); }
 
-inline __m256i nibbles(__m256i code, bool high) {
-    return _mm256_and_si256(high ? _mm256_srli_epi16(code, 4) : code, _mm256_set1_epi8(15));
+// Reads the 32 bytes at `data` of a row's last block, whole or as far as the row goes: `left` is a multiple of 8.
+inline __m256i load_tail(const uint8_t* data, __m256i mask) {
+    return _mm256_maskload_epi32(reinterpret_cast<const int*>(data), mask);
+}
+inline __m256i tail_mask(int left) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(left / 4), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
 inline __m256i pair_sums(__m256i words) { return _mm256_madd_epi16(words, _mm256_set1_epi16(1)); }
 
+// Each form adds 64 codes to a row's sums: 16 bits wide while they fit, 32 bits wide after `settle`.
 struct FourL2 {
     static constexpr bool two_planes = false;
-    static inline __m256i add(__m256i sum, __m256i code, __m256i, const uint8_t* query, bool high) {
-        const __m256i c = nibbles(code, high);
-        const __m256i factor = _mm256_sub_epi8(_mm256_slli_epi16(c, 2), load_bytes(query));
-        return _mm256_add_epi32(sum,
-                                pair_sums(_mm256_maddubs_epi16(c, factor)));  // |sum of two| <= 3,840: no saturation
+    static constexpr bool narrow = true;
+    static inline void add(__m256i& words, __m256i&, __m256i code, __m256i, __m256i lower, __m256i upper) {
+        const __m256i nibble = _mm256_set1_epi8(15);
+        const __m256i c = _mm256_and_si256(code, nibble);
+        const __m256i d = _mm256_and_si256(_mm256_srli_epi16(code, 4), nibble);
+        // |sum of two| <= 3,840: no saturation, and eight of them fit 16 bits.
+        words = _mm256_add_epi16(words, _mm256_maddubs_epi16(c, _mm256_sub_epi8(_mm256_slli_epi16(c, 2), lower)));
+        words = _mm256_add_epi16(words, _mm256_maddubs_epi16(d, _mm256_sub_epi8(_mm256_slli_epi16(d, 2), upper)));
     }
 };
 
-inline __m256i join(__m256i high, __m256i low, bool upper) {
-    return _mm256_or_si256(_mm256_slli_epi16(nibbles(high, upper), 4), nibbles(low, upper));
+inline __m256i squares(__m256i c, __m256i q) {
+    __m256i t = _mm256_sub_epi8(_mm256_max_epu8(c, q), _mm256_min_epu8(c, q));
+    t = _mm256_min_epu8(t, _mm256_set1_epi8(static_cast<char>(254)));
+    const __m256i even = _mm256_and_si256(t, _mm256_set1_epi16(255));
+    const __m256i odd = _mm256_srli_epi16(t, 8);
+    return _mm256_add_epi32(_mm256_madd_epi16(even, even), _mm256_madd_epi16(odd, odd));
 }
 
 struct EightL2 {
     static constexpr bool two_planes = true;
-    static inline __m256i add(__m256i sum, __m256i high, __m256i low, const uint8_t* query, bool upper) {
-        const __m256i c = join(high, low, upper);
-        const __m256i q = load_bytes(query);
-        __m256i t = _mm256_sub_epi8(_mm256_max_epu8(c, q), _mm256_min_epu8(c, q));
-        t = _mm256_min_epu8(t, _mm256_set1_epi8(static_cast<char>(254)));
-        const __m256i first = _mm256_unpacklo_epi8(t, _mm256_setzero_si256());
-        const __m256i second = _mm256_unpackhi_epi8(t, _mm256_setzero_si256());
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(first, first));
-        return _mm256_add_epi32(sum, _mm256_madd_epi16(second, second));
+    static constexpr bool narrow = false;
+    static inline void add(__m256i&, __m256i& sum, __m256i high, __m256i low, __m256i lower, __m256i upper) {
+        const __m256i nibble = _mm256_set1_epi8(15);
+        const __m256i c =
+            _mm256_or_si256(_mm256_slli_epi16(_mm256_and_si256(high, nibble), 4), _mm256_and_si256(low, nibble));
+        const __m256i d =
+            _mm256_or_si256(_mm256_andnot_si256(nibble, high), _mm256_and_si256(_mm256_srli_epi16(low, 4), nibble));
+        sum = _mm256_add_epi32(sum, _mm256_add_epi32(squares(c, lower), squares(d, upper)));
     }
 };
 
-inline int32_t reduce(__m256i sum) {
-    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1));
-    return _mm_cvtsi128_si32(four);
+// The four sums of four rows.
+inline __m128i reduce4(const __m256i* sums) {
+    const __m256i ab =
+        _mm256_add_epi32(_mm256_unpacklo_epi32(sums[0], sums[1]), _mm256_unpackhi_epi32(sums[0], sums[1]));
+    const __m256i cd =
+        _mm256_add_epi32(_mm256_unpacklo_epi32(sums[2], sums[3]), _mm256_unpackhi_epi32(sums[2], sums[3]));
+    const __m256i all = _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+    return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+}
+
+// GCC drops `_mm_prefetch` in loops that do nothing else.
+inline void prefetch(const void* data) { __asm__ volatile("prefetcht0 %0" : : "m"(*static_cast<const char*>(data))); }
+
+// Every line of a row, wherever in a line it begins; without branches when the number of blocks is known.
+template <int Full>
+inline void prefetch_row(const uint8_t* row, int full, int bytes) {
+#pragma GCC unroll 8
+    for (int block = 0; block < (Full > 0 ? Full : full); ++block) prefetch(row + block * kBlock);
+    prefetch(row + bytes - 1);
 }
 
 template <class Form>
-inline __m256i add_block(__m256i sum, const uint8_t* high, const uint8_t* low, const uint8_t* q) {
-    for (int half = 0; half < kBlock; half += 32) {
-        const __m256i h = load_bytes(high + half);
-        const __m256i l = Form::two_planes ? load_bytes(low + half) : h;
-        sum = Form::add(sum, h, l, q + half, false);
-        sum = Form::add(sum, h, l, q + half + kBlock, true);
+inline void settle(__m256i* words, __m256i* sums) {
+    if (!Form::narrow) return;
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+        sums[r] = _mm256_add_epi32(sums[r], pair_sums(words[r]));
+        words[r] = _mm256_setzero_si256();
     }
-    return sum;
 }
 
-template <class Form>
+// Full > 0 fixes the number of whole blocks at compile time; 0 reads it from the shape.
+template <class Form, int Full>
 void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int ahead, int32_t* keys) {
     const auto* q = static_cast<const uint8_t*>(query);
-    const int full = rows.shape.full;
+    const int full = Full > 0 ? Full : rows.shape.full;
     const int tail = rows.shape.tail;
-    for (int i = 0; i < n; ++i) {
-        if (i + 8 < n + ahead) {
-            const uint8_t* next = rows.high + static_cast<size_t>(nodes[i + 8]) * rows.high_stride;
-            for (int at = 0; at < full * kBlock + tail; at += kBlock) {
-                _mm_prefetch(reinterpret_cast<const char*>(next + at), _MM_HINT_T0);
+    const int bytes = full * kBlock + tail;
+    const auto fetch = [&](int i) __attribute__((always_inline)) {
+        const auto node = static_cast<size_t>(nodes[i]);
+        prefetch_row<Full>(rows.high + node * rows.high_stride, full, bytes);
+        if (Form::two_planes) prefetch_row<Full>(rows.low + node * rows.low_stride, full, bytes);
+    };
+    for (int i = 0; i < n + ahead && i < kAhead; ++i) fetch(i);
+    for (int i = 0; i < n; i += kRows) {
+        const uint8_t* high[kRows];
+        const uint8_t* low[kRows] = {};
+        for (int r = 0; r < kRows; ++r) {
+            const auto node = static_cast<size_t>(nodes[i + r < n ? i + r : n - 1]);
+            high[r] = rows.high + node * rows.high_stride;
+            if (Form::two_planes) low[r] = rows.low + node * rows.low_stride;
+            if (i + r + kAhead < n + ahead) fetch(i + r + kAhead);
+        }
+        __m256i words[kRows] = {};
+        __m256i sums[kRows] = {};
+#pragma GCC unroll 8
+        for (int half = 0; half < 2 * full; ++half) {
+            const int at = half * 32;
+            const uint8_t* t = q + (half / 2) * 2 * kBlock + (half % 2) * 32;
+            const __m256i lower = load_bytes(t);
+            const __m256i upper = load_bytes(t + kBlock);
+#pragma GCC unroll 4
+            for (int r = 0; r < kRows; ++r) {
+                const __m256i h = load_bytes(high[r] + at);
+                const __m256i l = Form::two_planes ? load_bytes(low[r] + at) : h;
+                Form::add(words[r], sums[r], h, l, lower, upper);
+            }
+            if (half % 4 == 3) settle<Form>(words, sums);
+        }
+        // At most two whole halves and two of the tail are in `words` here.
+        for (int at = 0; at < tail; at += 32) {
+            const __m256i mask = tail_mask(tail - at);
+            const uint8_t* t = q + full * 2 * kBlock + at;
+            const __m256i lower = load_bytes(t);
+            const __m256i upper = load_bytes(t + kBlock);
+#pragma GCC unroll 4
+            for (int r = 0; r < kRows; ++r) {
+                const __m256i h = load_tail(high[r] + full * kBlock + at, mask);
+                const __m256i l = Form::two_planes ? load_tail(low[r] + full * kBlock + at, mask) : h;
+                Form::add(words[r], sums[r], h, l, lower, upper);
             }
         }
-        const uint8_t* high = rows.high + static_cast<size_t>(nodes[i]) * rows.high_stride;
-        const uint8_t* low = Form::two_planes ? rows.low + static_cast<size_t>(nodes[i]) * rows.low_stride : high;
-        __m256i sum = _mm256_setzero_si256();
-        for (int block = 0; block < full; ++block) {
-            sum = add_block<Form>(sum, high + block * kBlock, low + block * kBlock, q + 2 * block * kBlock);
+        settle<Form>(words, sums);
+        const __m128i four = reduce4(sums);
+        if (n - i >= kRows) {
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(keys + i), four);
+        } else {
+            int32_t last[kRows];
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(last), four);
+            for (int r = 0; i + r < n; ++r) keys[i + r] = last[r];
         }
-        if (tail > 0) {
-            uint8_t last_high[kBlock] = {};
-            uint8_t last_low[kBlock] = {};
-            memcpy(last_high, high + full * kBlock, static_cast<size_t>(tail));
-            memcpy(last_low, low + full * kBlock, static_cast<size_t>(tail));
-            sum = add_block<Form>(sum, last_high, last_low, q + 2 * full * kBlock);
-        }
-        keys[i] = reduce(sum);
+    }
+}
+
+template <class Form>
+void dispatch(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int ahead, int32_t* keys) {
+    switch (rows.shape.full) {
+        case 1:
+            return score<Form, 1>(rows, query, nodes, n, ahead, keys);
+        case 2:
+            return score<Form, 2>(rows, query, nodes, n, ahead, keys);
+        case 3:
+            return score<Form, 3>(rows, query, nodes, n, ahead, keys);
+        default:
+            return score<Form, 0>(rows, query, nodes, n, ahead, keys);
     }
 }
 
@@ -181,8 +255,9 @@ void quantise(const float* values, const float* shift, float scale, float low, f
 
 }  // namespace
 
-extern const Simd simd_avx2 = {"avx2",      score<FourL2>, score<EightL2>, query_of_row, collect,   peek,    absorb,
-                               l2<Float32>, l2<Float16>,   dot<Float32>,   dot<Float16>, widen_f16, quantise};
+extern const Simd simd_avx2 = {"avx2",       dispatch<FourL2>, dispatch<EightL2>, query_of_row, collect,
+                               peek,         absorb,           l2<Float32>,       l2<Float16>,  dot<Float32>,
+                               dot<Float16>, widen_f16,        quantise};
 
 }  // namespace nearrow
 #endif
