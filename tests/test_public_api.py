@@ -44,6 +44,8 @@ NAMES = {
     "StorageError",
     "CorruptionError",
     "IncompatibleFormatError",
+    "AccessDeniedError",
+    "UnavailableError",
 }
 
 BUILT_INS = {  # error → the built-in that a user would catch
@@ -60,10 +62,15 @@ BUILT_INS = {  # error → the built-in that a user would catch
     "StorageError": OSError,
     "CorruptionError": OSError,
     "IncompatibleFormatError": OSError,
+    "AccessDeniedError": PermissionError,
+    "UnavailableError": ConnectionError,
 }
 
 SIGNATURES = {  # verb → its parameters and their defaults
-    "connect": "(path, *, read_only=False)",
+    "connect": (
+        "(path, *, read_only=False, token=None, deadline_seconds=60.0, ca_certificate=None, client_certificate=None, "
+        "client_key=None)"
+    ),
     "Database.create_collection": "(name, dimension, **settings)",
     "Database.get_or_create_collection": "(name, dimension, **settings)",
     "Database.collection": "(name)",

@@ -19,6 +19,7 @@ DOORS = {  # what may be touched only behind one door → the modules (below src
     "tantivy": "index/text",
     "duckdb": "analytics/",
     "typer": "cli/",
+    "pyarrow.flight": "server/",
 }
 
 

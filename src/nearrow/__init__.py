@@ -14,8 +14,9 @@ An embedded, Arrow-native vector database: open a directory, add rows, search.
 from nearrow import metrics
 from nearrow.analytics.query_snapshot import query_snapshot
 from nearrow.collection import Collection
-from nearrow.database import Database, connect
+from nearrow.database import Database
 from nearrow.errors import (
+    AccessDeniedError,
     AlreadyExistsError,
     ClosedError,
     CorruptionError,
@@ -30,10 +31,12 @@ from nearrow.errors import (
     ReadOnlyError,
     SchemaError,
     StorageError,
+    UnavailableError,
 )
 from nearrow.hits import Hit, Hits
 from nearrow.index.hnsw import HnswIndex
 from nearrow.index.text import TextQuery
+from nearrow.opening import connect
 from nearrow.query.fusion import RRF, Weighted
 from nearrow.schema import CollectionConfig, TextSettings
 from nearrow.write.report import Repair, Report
@@ -43,6 +46,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "RRF",
+    "AccessDeniedError",
     "AlreadyExistsError",
     "ClosedError",
     "Collection",
@@ -68,6 +72,7 @@ __all__ = [
     "StorageError",
     "TextQuery",
     "TextSettings",
+    "UnavailableError",
     "Weighted",
     "connect",
     "metrics",

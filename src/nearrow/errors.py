@@ -11,6 +11,8 @@
     ├── ReadOnlyError (PermissionError)       opened for reading
     ├── ClosedError (ValueError)              used after close(), or in a forked child
     ├── LimitExceededError (RuntimeError)     a query takes more time or memory than it may
+    ├── AccessDeniedError (PermissionError)   a server refuses: no token, a wrong one, or a role that may not do it
+    ├── UnavailableError (ConnectionError)    a server cannot be reached, is busy, or is about to stop
     └── StorageError (OSError)                the disk failed
         ├── CorruptionError                   bytes on disk are not what was written
         └── IncompatibleFormatError           written by a newer Nearrow
@@ -68,6 +70,14 @@ class LimitExceededError(NearrowError, RuntimeError):
     """A query takes more time, more memory, or gives more rows than it may."""
 
 
+class AccessDeniedError(NearrowError, PermissionError):
+    """A server refuses: no token was given, or a wrong one, or its role does not allow this."""
+
+
+class UnavailableError(NearrowError, ConnectionError):
+    """A server cannot be reached, did not answer in time, has too much to do, or is about to stop; try again."""
+
+
 class StorageError(NearrowError, OSError):
     """The disk failed: an I/O error, no space, a missing file."""
 
@@ -81,6 +91,7 @@ class IncompatibleFormatError(StorageError):
 
 
 __all__ = [
+    "AccessDeniedError",
     "AlreadyExistsError",
     "ClosedError",
     "CorruptionError",
@@ -95,4 +106,5 @@ __all__ = [
     "ReadOnlyError",
     "SchemaError",
     "StorageError",
+    "UnavailableError",
 ]

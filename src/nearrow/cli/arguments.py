@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-LibraryArgument = Annotated[str, typer.Argument(metavar="LIBRARY", help="The database's directory.")]
+LibraryArgument = Annotated[str, typer.Argument(metavar="LIBRARY", help="The database's directory, or the address of a server: grpc://host:port")]
 NameArgument = Annotated[str, typer.Argument(metavar="COLLECTION", help="The collection's name.")]
 
 MetricOption = Annotated[str, typer.Option(help="cosine, l2 (euclidean) or dot (ip).")]

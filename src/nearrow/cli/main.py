@@ -11,6 +11,8 @@ The table of exit codes, which `docs/guide/getting-started.md` repeats:
     5          locked by another writer, or opened for reading
     6          the files are damaged, or written by a newer Nearrow
     7          the disk failed
+    8          a server refuses: no token, a wrong one, or a role that may not do it
+    9          a server cannot be reached, or is busy
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import typer
 from typer.core import TyperGroup
 
 from nearrow import errors
-from nearrow.cli import analytics, collections, demo, importing, searching, upkeep
+from nearrow.cli import analytics, collections, demo, importing, searching, serving, upkeep
 from nearrow.cli.output import error_console
 
 EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -37,6 +39,8 @@ EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (errors.CorruptionError, 6),
     (errors.IncompatibleFormatError, 6),
     (errors.StorageError, 7),
+    (errors.AccessDeniedError, 8),
+    (errors.UnavailableError, 9),
     (errors.NearrowError, 1),
 )
 
@@ -92,3 +96,4 @@ app.command("restore")(analytics.restore)
 app.command("check")(upkeep.check)
 app.command("repair")(upkeep.repair)
 app.command("stats")(upkeep.stats)
+app.command("serve")(serving.serve)

@@ -20,7 +20,7 @@ from nearrow.schema.config import (
 from nearrow.schema.evolve import base_schema, conform, evolve
 from nearrow.schema.id_arguments import canonical_id_array
 from nearrow.schema.identity import duplicate_positions, last_of_each
-from nearrow.schema.rows import Rows, batches
+from nearrow.schema.rows import Rows, batches, rows_or_keywords
 
 __all__ = [
     "ID_COLUMN",
@@ -36,6 +36,7 @@ __all__ = [
     "evolve",
     "last_of_each",
     "nearest_name",
+    "rows_or_keywords",
     "validate_column_name",
     "validate_name",
 ]

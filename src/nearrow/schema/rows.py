@@ -95,13 +95,19 @@ def batches(
 
     Raises InvalidArgumentError (ids, vectors, lengths), DimensionMismatchError, SchemaError (types).
     """
+    rows = rows_or_keywords(rows, ids, vectors, texts, metadata, config)
+    return Rows(open_source(rows, config, partial=partial), config, schema, partial)
+
+
+def rows_or_keywords(rows: Any, ids: Any, vectors: Any, texts: Any, metadata: Any, config: CollectionConfig) -> Any:
+    """`rows`, or the keywords as a dict of columns; InvalidArgumentError if both are given."""
     keywords = {"ids": ids, "vectors": vectors, "texts": texts, "metadata": metadata}
     given = [name for name, value in keywords.items() if value is not None]
-    if rows is not None and given:
-        raise InvalidArgumentError(f"give either rows or the keywords, not both ({', '.join(given)} given beside rows)")
     if rows is None:
-        rows = columns_of_keywords(ids, vectors, texts, metadata, config)
-    return Rows(open_source(rows, config, partial=partial), config, schema, partial)
+        return columns_of_keywords(ids, vectors, texts, metadata, config)
+    if given:
+        raise InvalidArgumentError(f"give either rows or the keywords, not both ({', '.join(given)} given beside rows)")
+    return rows
 
 
 def incoming_schema(given: pa.Schema, config: CollectionConfig, *, partial: bool) -> pa.Schema:

@@ -1,0 +1,102 @@
+"""Remote database: which collections does a server have?"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any
+
+from nearrow.errors import ReadOnlyError
+from nearrow.schema import CollectionConfig, validate_name
+from nearrow.server.client.collection import RemoteCollection
+from nearrow.server.client.connection import Connection, ConnectionOptions
+from nearrow.server.client.reading import ask_sql
+from nearrow.server.client.streams import Streams
+from nearrow.server.wire.records import record_of
+from nearrow.write.report import Repair, Report
+
+
+class RemoteDatabase:
+    """The collections of a server, with the verbs of `Database`. A context manager: leaving it closes the connection."""
+
+    def __init__(self, location: str, options: ConnectionOptions, *, read_only: bool = False) -> None:
+        self.path = location
+        self.read_only = read_only
+        self._connection = Connection(location, options)
+        self._streams = Streams(self._connection)
+
+    def create_collection(self, name: str, dimension: int, **settings: Any) -> RemoteCollection:
+        """Like `Database.create_collection`."""
+        return self._create(name, dimension, settings, exist_ok=None)
+
+    def collection(self, name: str) -> RemoteCollection:
+        """Open a collection. Raises NotFoundError."""
+        return self._opened(self._connection.action("describe", collection=validate_name(name)))
+
+    def get_or_create_collection(self, name: str, dimension: int, **settings: Any) -> RemoteCollection:
+        """Like `Database.get_or_create_collection`."""
+        return self._create(name, dimension, settings, exist_ok=True)
+
+    def _create(
+        self, name: str, dimension: int, settings: dict[str, Any], *, exist_ok: bool | None
+    ) -> RemoteCollection:
+        config = CollectionConfig(name, dimension, **settings)
+        self._check_writable()
+        settings = {key: value for key, value in config.to_dict().items() if key not in ("name", "dimension")}
+        made = self._connection.action(
+            "create", collection=name, dimension=config.dimension, settings=settings, exist_ok=exist_ok
+        )
+        return self._opened(made)
+
+    def collections(self) -> list[str]:
+        """The names of the collections, sorted."""
+        names: list[str] = self._connection.action("collections")
+        return names
+
+    def drop_collection(self, name: str) -> None:
+        """Delete a collection and its files; needs a token with the role admin."""
+        self._check_writable()
+        self._connection.action("drop", collection=validate_name(name))
+
+    def restore(self, path: str | os.PathLike[str], name: str | None = None) -> RemoteCollection:
+        """Like `Database.restore`. `path` is the name of a snapshot that the server has taken; needs the role admin."""
+        self._check_writable()
+        made = self._connection.action("restore", unlimited=True, name=os.fspath(path), collection=name)
+        return self._opened(made)
+
+    def check_collection(self, name: str) -> Report:
+        """Like `Collection.check`, also of a collection that is too damaged to be opened."""
+        return record_of(Report, self._connection.action("check", unlimited=True, collection=validate_name(name)))
+
+    def repair_collection(self, name: str) -> Repair:
+        """Like `Collection.repair`, also of a collection that is too damaged to be opened; needs the role admin."""
+        self._check_writable()
+        return record_of(Repair, self._connection.action("repair", unlimited=True, collection=validate_name(name)))
+
+    def sql(self, query: str, parameters: Any = None, *, hits: Any = None, format: str = "arrow") -> Any:
+        """Like `Database.sql`, over every collection that the query names."""
+        return ask_sql(self._connection, query, parameters, hits, format)
+
+    def close(self) -> None:
+        """Close the connection. Idempotent. The server goes on."""
+        self._streams.close()
+        self._connection.close()
+
+    def __enter__(self) -> RemoteDatabase:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<RemoteDatabase {self.path!r}{' read-only' if self.read_only else ''}>"
+
+    def _opened(self, config: dict[str, Any]) -> RemoteCollection:
+        return RemoteCollection(self._connection, self._streams, CollectionConfig.from_dict(config), self.read_only)
+
+    def _check_writable(self) -> None:
+        self._connection.check_open()
+        if self.read_only:
+            raise ReadOnlyError("the server was connected to with read_only=True; connect without to write")

@@ -1,0 +1,149 @@
+"""Wire hits: how does what a search found travel?
+
+One record batch for all queries of a question: id, distance, score, the further scores of a hybrid search, then the
+columns asked for. Its schema's metadata says which of them are what ("nearrow": {"parts": […], "columns": […]}); the
+message's metadata says how many rows each query got, {"counts": […]}, and beside it "cursors", "facets", "explanations".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from nearrow.errors import NearrowError
+from nearrow.hits import NO_PARTS, Hits
+from nearrow.server.wire.values import decode, dumps, encode
+
+LAYOUT = b"nearrow"
+FRONT = ("id", "distance", "score")
+
+
+@dataclass(frozen=True)
+class RemoteExplanation:
+    """What `explain=True` says, as the server's own: str() for people, to_dict() for programs."""
+
+    text: str
+    told: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.told)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@lru_cache(maxsize=256)
+def _layout_metadata(parts: tuple[str, ...], columns: tuple[str, ...]) -> dict[bytes, bytes]:
+    return {LAYOUT: json.dumps({"parts": parts, "columns": columns}).encode()}
+
+
+@lru_cache(maxsize=256)
+def _layout(packed: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    told = json.loads(packed)
+    return tuple(told["parts"]), tuple(told["columns"])
+
+
+def encode_hits(found: Sequence[Hits], columns: Sequence[str]) -> tuple[pa.RecordBatch, bytes]:
+    """The batch and the message's metadata. columns: what was asked for; nothing is read from the rows for "id" alone."""
+    first = found[0]
+    single = len(found) == 1
+    ids = first.ids if single else np.concatenate([hits.ids for hits in found])
+    arrays = [
+        pa.array(ids, pa.string() if ids.dtype == object else pa.int64()),
+        pa.array(first.distances if single else np.concatenate([hits.distances for hits in found])),
+        pa.array(first.scores if single else np.concatenate([hits.scores for hits in found])),
+    ]
+    names = [*FRONT, *first.parts]
+    for part in first.parts:
+        arrays.append(pa.array(first.parts[part] if single else np.concatenate([hits.parts[part] for hits in found])))
+    stored = [name for name in columns if name != "id"]
+    fields = [pa.field(name, array.type) for name, array in zip(names, arrays, strict=True)]
+    if stored:
+        table = first._table if single else pa.concat_tables([hits._table for hits in found])
+        for name in stored:
+            column = table.column(name)
+            arrays.append(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
+            fields.append(table.schema.field(name))
+    schema = pa.schema(fields, _layout_metadata(tuple(first.parts), tuple(columns)))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema), _about(found)
+
+
+def _about(found: Sequence[Hits]) -> bytes:
+    about: dict[str, Any] = {"counts": [len(hits) for hits in found], "cursors": [hits.cursor for hits in found]}
+    if any(hits.facets is not NO_PARTS for hits in found):
+        about["facets"] = [encode(hits.facets) for hits in found]
+    if found[0].explanation is not None:
+        about["explanations"] = [
+            {"text": str(hits.explanation), "told": encode(hits.explanation.to_dict())} for hits in found
+        ]
+        return dumps(about)
+    return json.dumps(about).encode()
+
+
+def decode_hits(batch: pa.RecordBatch, about: bytes, snippet: Callable[[str, str], Any] | None) -> list[Hits]:
+    """The Hits of each query. snippet: asks the server for one; None if the question had no text."""
+    packed = (batch.schema.metadata or {}).get(LAYOUT)
+    if packed is None:
+        raise NearrowError("the server's answer holds no hits; is it a Nearrow server of this version?")
+    parts, columns = _layout(packed)
+    told = json.loads(about)
+    counts = told["counts"]
+    if len(counts) == 1:
+        return [_one(batch, parts, columns, told, 0, snippet)]
+    found, start = [], 0
+    for number, count in enumerate(counts):
+        found.append(_one(batch.slice(start, count), parts, columns, told, number, snippet))
+        start += count
+    return found
+
+
+def _one(
+    batch: pa.RecordBatch,
+    parts: tuple[str, ...],
+    columns: tuple[str, ...],
+    told: Mapping[str, Any],
+    number: int,
+    snippet: Callable[[str, str], Any] | None,
+) -> Hits:
+    front = len(FRONT)
+    cursor = told["cursors"][number]
+    hits = Hits(
+        lambda: _ids(batch.column(0)),
+        batch.column(1).to_numpy(),
+        lambda: batch.column(2).to_numpy(),
+        lambda: _table(batch, columns, front + len(parts)),
+        parts={name: batch.column(front + at).to_numpy(zero_copy_only=False) for at, name in enumerate(parts)},
+        cursor=lambda: cursor,
+    )
+    if "facets" in told:
+        hits.facets = decode(told["facets"][number])
+    if "explanations" in told:
+        explained = told["explanations"][number]
+        hits.explanation = RemoteExplanation(explained["text"], decode(explained["told"]))
+    hits.snippet = snippet
+    return hits
+
+
+def _ids(column: pa.Array) -> np.ndarray[Any, Any]:
+    if pa.types.is_int64(column.type):
+        return column.to_numpy()
+    ids = np.empty(len(column), object)
+    ids[:] = column.to_pylist()
+    return ids
+
+
+def _table(batch: pa.RecordBatch, columns: tuple[str, ...], at: int) -> pa.Table:
+    """The columns asked for, under their names, in their order."""
+    arrays, fields = [], []
+    for name in columns:
+        index = 0 if name == "id" else at
+        at += name != "id"
+        arrays.append(batch.column(index))
+        fields.append(batch.schema.field(index))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
