@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-LibraryArgument = Annotated[str, typer.Argument(metavar="LIBRARY", help="The database's directory, or the address of a server: grpc://host:port")]
+LIBRARY_HELP = "The database's directory, or the address of a server: grpc://host:port"
+LibraryArgument = Annotated[str, typer.Argument(metavar="LIBRARY", help=LIBRARY_HELP)]
 NameArgument = Annotated[str, typer.Argument(metavar="COLLECTION", help="The collection's name.")]
 
 MetricOption = Annotated[str, typer.Option(help="cosine, l2 (euclidean) or dot (ip).")]

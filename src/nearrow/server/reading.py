@@ -53,8 +53,20 @@ def _sql(backend: Backend, arguments: Mapping[str, Any]) -> flight.FlightDataStr
     with backend.timed("sql", {"query": query}):
         collection = arguments.get("collection")
         source = backend.database if collection is None else backend.collection(collection)
-        table = source.sql(query, arguments.get("parameters"))
+        table = source.sql(query, arguments.get("parameters"), hits=_hits(arguments.get("hits")))
     return stream(table.schema, table.to_batches())
+
+
+def _hits(packed: object) -> pa.Table | None:
+    """The table "hits" that a query may join, from an Arrow IPC stream."""
+    if packed is None:
+        return None
+    if not isinstance(packed, bytes):
+        raise InvalidArgumentError('hits is an Arrow IPC stream, as {"$base64": …}')
+    with pa.ipc.open_stream(packed) as reader:
+        table = reader.read_all()
+    table.validate(full=True)
+    return table
 
 
 READS: Mapping[str, Callable[[Backend, Mapping[str, Any]], flight.FlightDataStream]] = {

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from nearrow.analytics.snapshot_metadata import SnapshotMetadata
+from nearrow.awaitable import awaited_write
 from nearrow.errors import (
     AlreadyExistsError,
     ClosedError,
@@ -172,6 +173,11 @@ class RemoteCollection(RemoteReading):
         yield transaction
         transaction.commit()
 
+    aadd = awaited_write(add)
+    aupsert = awaited_write(upsert)
+    aupdate = awaited_write(update)
+    adelete = awaited_write(delete)
+
     # ---- upkeep
 
     def flush(self) -> None:
@@ -187,6 +193,9 @@ class RemoteCollection(RemoteReading):
         """Return when no background work (sealing, graphs, merges) is left; StorageError if it failed."""
         with steps(f"waiting for the background work of {self.name}", progress):
             self._upkeep("wait")
+
+    aflush = awaited_write(flush)
+    acompact = awaited_write(compact)
 
     def _upkeep(self, action: str) -> None:
         self._writable()

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from nearrow.analytics.sql import check_question, formatted, hits_table
+from nearrow.awaitable import awaited_read
 from nearrow.errors import InvalidArgumentError
 from nearrow.index.text.snippet import Snippet
 from nearrow.query.query import TARGET_RECALL, check_positive, query_vectors, vector_query
@@ -144,6 +145,7 @@ class RemoteReading:
         if vectors.ndim == 2 and len(vectors) == 0:
             return []
         form = (json.dumps(asked.get("columns")), text is None, settings["negatives"] is None)
+        self._connection.check_open()
         answers = self._streams.ask(self.name, form, as_matrix(vectors), dumps(asked))
         hits = [one for batch, about in answers for one in decode_hits(batch, about, snippet)]
         return hits[0] if vectors.ndim == 1 and not isinstance(text, (list, tuple)) else hits
@@ -171,6 +173,12 @@ class RemoteReading:
     def sql(self, query: str, parameters: Any = None, *, hits: Any = None, format: str = "arrow") -> Any:
         """Like `Collection.sql`: this collection is the table of its name. The server runs it in a process of its own."""
         return ask_sql(self._connection, query, parameters, hits, format, self.name)
+
+    aget = awaited_read(get)
+    acount = awaited_read(count)
+    asearch = awaited_read(search)
+    afacets = awaited_read(facets)
+    asql = awaited_read(sql)
 
     def _ask(self, action: str, /, *, unlimited: bool = False, **arguments: Any) -> Any:
         return self._connection.action(action, unlimited=unlimited, collection=self.name, **arguments)
