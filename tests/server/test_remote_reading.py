@@ -137,8 +137,10 @@ def test_facets_recall_and_sql_say_the_same(words: nearrow.Collection, local: ne
     assert words.sql(query, {"least": 4}).equals(local.sql(query, {"least": 4}))
     assert words.sql(query, {"least": 4}, format="json") == local.sql(query, {"least": 4}, format="json")
     hits = words.search(text="animal")
-    joined = "SELECT count(*) AS n FROM words JOIN hits USING (id)"
-    assert words.sql(joined, hits=hits)["n"].to_pylist() == [len(hits)]
+    with pytest.raises(nearrow.InvalidArgumentError, match="as a parameter"):
+        words.sql("SELECT 1", hits=hits)
+    found = words.sql("SELECT id FROM words WHERE id IN (SELECT unnest($ids))", {"ids": hits.ids.tolist()})
+    assert set(found["id"].to_pylist()) == set(hits.ids)
 
 
 def test_values_that_json_lacks_travel(remote: nearrow.Database) -> None:

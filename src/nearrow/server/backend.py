@@ -17,6 +17,7 @@ from nearrow.schema import validate_name
 from nearrow.server.gate import Gate
 from nearrow.server.ledger import Ledger
 from nearrow.server.limits import Limits
+from nearrow.server.sql import SqlProcesses
 
 slow_logger = logging.getLogger("nearrow.server.slow")
 
@@ -28,6 +29,7 @@ class Backend:
     database: Database
     limits: Limits
     gate: Gate
+    sql: SqlProcesses
     snapshots: Path | None = None
     slow_ms: float = 100.0
     ledger: Ledger = field(default_factory=Ledger)

@@ -34,11 +34,15 @@ class Call(flight.ServerMiddleware):
         self.method = method
         self.principal = principal
         self.about: dict[str, Any] = {}
+        self.at_end: list[Callable[[], None]] = []
+        """Called when the last byte has been sent, or cannot be."""
         self._gate = gate
         self._observe = observe
         self._began = time.perf_counter()
 
     def call_completed(self, exception: Exception | None) -> None:
+        for free in self.at_end:
+            free()
         if self.method != EXCHANGE:
             self._gate.end_work()
         self._gate.leave()

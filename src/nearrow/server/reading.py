@@ -11,7 +11,7 @@ from pyarrow import flight
 
 from nearrow.errors import InvalidArgumentError
 from nearrow.server.backend import Backend
-from nearrow.server.calls import logger
+from nearrow.server.calls import Call, logger
 from nearrow.server.searching import search
 from nearrow.server.wire.errors import to_flight
 from nearrow.server.wire.questions import settings_of
@@ -20,25 +20,25 @@ MESSAGE_BYTES = 4 << 20
 """Batches are cut into messages of about so many bytes: what the transport copies fits into the processor's cache."""
 
 
-def read(backend: Backend, do: str, arguments: Mapping[str, Any]) -> flight.FlightDataStream:
+def read(backend: Backend, call: Call, do: str, arguments: Mapping[str, Any]) -> flight.FlightDataStream:
     """The stream that a ticket stands for. What is wrong with it is raised here, before the first byte."""
-    return READS[do](backend, arguments)
+    return READS[do](backend, call, arguments)
 
 
-def _scan(backend: Backend, arguments: Mapping[str, Any]) -> flight.FlightDataStream:
+def _scan(backend: Backend, call: Call, arguments: Mapping[str, Any]) -> flight.FlightDataStream:
     collection = backend.collection(arguments.get("collection"))
     given = {name: arguments[name] for name in ("where", "columns", "batch_rows") if name in arguments}
     reader = collection.scan(**given)
     return stream(reader.schema, reader)
 
 
-def _get(backend: Backend, arguments: Mapping[str, Any]) -> flight.FlightDataStream:
+def _get(backend: Backend, call: Call, arguments: Mapping[str, Any]) -> flight.FlightDataStream:
     collection = backend.collection(arguments.get("collection"))
     table = collection.get(arguments.get("ids", []), arguments.get("columns"))
     return stream(table.schema, table.to_batches())
 
 
-def _search(backend: Backend, arguments: Mapping[str, Any]) -> flight.FlightDataStream:
+def _search(backend: Backend, call: Call, arguments: Mapping[str, Any]) -> flight.FlightDataStream:
     asked = arguments.get("question", {})
     if not isinstance(asked, Mapping):
         raise InvalidArgumentError(f"question is an object with the settings of a search, not {asked!r:.60}")
@@ -48,28 +48,16 @@ def _search(backend: Backend, arguments: Mapping[str, Any]) -> flight.FlightData
     return flight.GeneratorStream(batch.schema, iter([(batch, about)]))
 
 
-def _sql(backend: Backend, arguments: Mapping[str, Any]) -> flight.FlightDataStream:
+def _sql(backend: Backend, call: Call, arguments: Mapping[str, Any]) -> flight.FlightDataStream:
     query: Any = arguments.get("query")
+    backend.sql.begin()
+    call.at_end.append(backend.sql.end)
     with backend.timed("sql", {"query": query}):
-        collection = arguments.get("collection")
-        source = backend.database if collection is None else backend.collection(collection)
-        table = source.sql(query, arguments.get("parameters"), hits=_hits(arguments.get("hits")))
-    return stream(table.schema, table.to_batches())
+        reader = backend.sql.run(query, arguments.get("parameters"))
+    return stream(reader.schema, reader)
 
 
-def _hits(packed: object) -> pa.Table | None:
-    """The table "hits" that a query may join, from an Arrow IPC stream."""
-    if packed is None:
-        return None
-    if not isinstance(packed, bytes):
-        raise InvalidArgumentError('hits is an Arrow IPC stream, as {"$base64": …}')
-    with pa.ipc.open_stream(packed) as reader:
-        table = reader.read_all()
-    table.validate(full=True)
-    return table
-
-
-READS: Mapping[str, Callable[[Backend, Mapping[str, Any]], flight.FlightDataStream]] = {
+READS: Mapping[str, Callable[[Backend, Call, Mapping[str, Any]], flight.FlightDataStream]] = {
     "scan": _scan,
     "get": _get,
     "search": _search,

@@ -17,12 +17,14 @@ from types import FrameType
 
 from nearrow.database import connect
 from nearrow.errors import StorageError
+from nearrow.metrics import prometheus
 from nearrow.server.backend import Backend
 from nearrow.server.gate import Gate
 from nearrow.server.http import HttpEndpoints
 from nearrow.server.measuring import CallMetrics
 from nearrow.server.service import Service, TransportSecurity
 from nearrow.server.settings import ServerSettings
+from nearrow.server.sql import SqlProcesses
 
 logger = logging.getLogger("nearrow.server")
 
@@ -44,7 +46,8 @@ class Server:
             snapshots = None if settings.snapshots is None else Path(settings.snapshots)
             if snapshots is not None:
                 snapshots.mkdir(parents=True, exist_ok=True)
-            backend = Backend(self.database, settings.limits, self.gate, snapshots, settings.slow_ms)
+            self._sql = SqlProcesses(settings.library)
+            backend = Backend(self.database, settings.limits, self.gate, self._sql, snapshots, settings.slow_ms)
             self._service = self._serve(backend)
             self._http = self._serve_http()
         except BaseException:
@@ -66,7 +69,11 @@ class Server:
             return None
         try:
             return HttpEndpoints(
-                settings.host, settings.http_port, self.gate, settings.tokens, lambda: self._metrics.text(self.gate)
+                settings.host,
+                settings.http_port,
+                self.gate,
+                settings.tokens,
+                lambda: prometheus() + self._metrics.text(self.gate),
             )
         except OSError as error:
             self._service.shutdown()
@@ -93,6 +100,7 @@ class Server:
         for collection in list(self.database._open.values()):
             collection.close(wait=False)  # everything is synced; graphs that are not ready are built at the next start
         self.database.close()
+        self._sql.close()
         # shutdown() waits for streams that nobody writes to any more, without an end: so not in this thread
         ending = threading.Thread(target=self._service.shutdown, name="nearrow-shutdown", daemon=True)
         ending.start()

@@ -76,7 +76,7 @@ class Service(flight.FlightServerBase):
             self._backend.limits.check_request(len(ticket.ticket))
             do, arguments = ticket_of(ticket)
             call.about.update(do=do, collection=arguments.get("collection"))
-            return read(self._backend, do, arguments)
+            return read(self._backend, call, do, arguments)
 
     def do_put(self, context: Any, descriptor: flight.FlightDescriptor, reader: Any, writer: Any) -> None:
         with answering(context) as call:

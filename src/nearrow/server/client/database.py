@@ -74,7 +74,7 @@ class RemoteDatabase:
         return record_of(Repair, self._connection.action("repair", unlimited=True, collection=validate_name(name)))
 
     def sql(self, query: str, parameters: Any = None, *, hits: Any = None, format: str = "arrow") -> Any:
-        """Like `Database.sql`, over every collection that the query names."""
+        """Like `Database.sql`, one SELECT. hits= cannot be sent: give their ids as a parameter."""
         return ask_sql(self._connection, query, parameters, hits, format)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import flight
 
-from nearrow.analytics.sql import check_question, formatted, hits_table
+from nearrow.analytics.sql import check_question, formatted
 from nearrow.awaitable import awaited_read
 from nearrow.errors import InvalidArgumentError
 from nearrow.index.text.snippet import Snippet
@@ -171,8 +171,8 @@ class RemoteReading:
         return Recall(measured.pop("value"), **measured)
 
     def sql(self, query: str, parameters: Any = None, *, hits: Any = None, format: str = "arrow") -> Any:
-        """Like `Collection.sql`: this collection is the table of its name. The server runs it in a process of its own."""
-        return ask_sql(self._connection, query, parameters, hits, format, self.name)
+        """Like `Collection.sql`, in a process of its own on the server, over what is durable; see `RemoteDatabase.sql`."""
+        return ask_sql(self._connection, query, parameters, hits, format)
 
     aget = awaited_read(get)
     acount = awaited_read(count)
@@ -184,23 +184,17 @@ class RemoteReading:
         return self._connection.action(action, unlimited=unlimited, collection=self.name, **arguments)
 
 
-def ask_sql(
-    connection: Connection, query: str, parameters: Any, hits: Any, format: str, collection: str | None = None
-) -> Any:
+def ask_sql(connection: Connection, query: str, parameters: Any, hits: Any, format: str) -> Any:
     """What a query gives, in this format."""
     check_question(query, format)
+    if hits is not None:
+        raise InvalidArgumentError(
+            "hits= cannot be sent to a server; give their ids as a parameter: "
+            "sql('… WHERE id IN (SELECT unnest($ids))', {'ids': hits.ids.tolist()})"
+        )
     if parameters is not None and not isinstance(parameters, (list, tuple, dict)):
         raise InvalidArgumentError(f"parameters is a list (for ?) or a dict (for $name), not {parameters!r:.80}")
-    sent = None if hits is None else _packed(hits_table(hits))
-    asked = ticket("sql", collection=collection, query=query, parameters=parameters, hits=sent)
-    return formatted(connection.table(asked)[0], format)
-
-
-def _packed(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
+    return formatted(connection.table(ticket("sql", query=query, parameters=parameters))[0], format)
 
 
 def _batch(table: pa.Table) -> pa.RecordBatch:

@@ -22,7 +22,7 @@ TICKETS: Mapping[str, tuple[str, ...]] = {  # what a ticket does → its argumen
     "scan": ("collection", "where", "columns", "batch_rows"),
     "get": ("collection", "ids", "columns"),
     "search": ("collection", "vector", "question"),
-    "sql": ("collection", "query", "parameters", "hits"),
+    "sql": ("query", "parameters"),
 }
 REQUEST_BYTES_MAX = 64
 
