@@ -19,9 +19,9 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-import nearrow
 from nearrow.analytics.sql import check_only_reads, named_in
 from nearrow.analytics.sql_stream import prepare, stream
+from nearrow.database import connect
 from nearrow.errors import LimitExceededError, NearrowError
 from nearrow.untrusted.frames import BATCH, END, ERROR, SCHEMA, read_frame, stream_of, write_frame
 from nearrow.untrusted.limits import MIB, Limits
@@ -66,7 +66,7 @@ def warm_up() -> None:
 def answer(question: Question, answers: IO[bytes]) -> None:
     """Write the schema, the batches, and the end of the result."""
     limits = question.limits
-    with nearrow.connect(question.library, read_only=True) as db:
+    with connect(question.library, read_only=True) as db:
         views = {name: db.collection(name)._view() for name in named_in(question.query, db.collections())}
         with closing(prepare(views, threads=limits.threads, memory_bytes=limits.memory_bytes)) as connection:
             check_only_reads(connection, question.query)
