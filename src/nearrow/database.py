@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
-from nearrow.analytics.restore import open_snapshot
+from nearrow.analytics.restore import open_parts, read_metadata
+from nearrow.analytics.snapshot_address import place_of
 from nearrow.analytics.sql import check_question, named_in, run_sql
 from nearrow.collection import Collection
 from nearrow.errors import AlreadyExistsError, ClosedError, CorruptionError, NotFoundError, ReadOnlyError
@@ -24,7 +25,7 @@ from nearrow.write.follower import Follower
 from nearrow.write.open import create, open_writer
 from nearrow.write.repair import readable_manifest, repair_folder
 from nearrow.write.report import Repair, Report
-from nearrow.write.restore import restore_rows
+from nearrow.write.restore import RestoredPart, restore_rows
 
 CATALOG_LOCK = "CATALOG"
 COLLECTIONS = "collections"
@@ -120,22 +121,27 @@ class Database:
             self._directory.sync_folder(COLLECTIONS)
             self._folders.pop(name, None)
 
-    def restore(self, path: str | os.PathLike[str], name: str | None = None) -> Collection:
+    def restore(self, path: str | os.PathLike[str], name: str | None = None, *, filesystem: Any = None) -> Collection:
         """Make a collection of a snapshot, under its own or another name, and open it; all of it is there, or none.
 
-        Its graph comes with it if the snapshot holds one (see `Collection.snapshot`); else it is built in the background.
+        path: a directory, a URL (s3://, gs://, file://), or a path in `filesystem`, one of `pyarrow.fs`. Graphs come with
+        the rows if the snapshot holds them (see `Collection.snapshot`); else they are built in the background.
         Raises AlreadyExistsError if the name is taken, CorruptionError if the files are not what was written.
         """
         self._check_writable()
-        snapshot = open_snapshot(path)
-        config = snapshot.metadata.named(name)
+        place = place_of(path, filesystem)
+        metadata = read_metadata(place)
+        config = metadata.named(name)
         if config.name in self.collections():
             raise AlreadyExistsError(f"collection {config.name!r} exists; give restore() another name=")
         folder = f"{COLLECTIONS}/{uuid4().hex}"
         self._directory.make_folder(folder)
         try:
-            rows = batches(snapshot.batches(), config=config, schema=snapshot.metadata.schema)
-            restored = restore_rows(self._directory.folder(folder), config, rows.schema, rows, snapshot.graph)
+            parts = (
+                RestoredPart(batches(part.batches(), config=config, schema=metadata.schema), part.graph)
+                for part in open_parts(place, metadata)
+            )
+            restored = restore_rows(self._directory.folder(folder), config, metadata.schema, parts)
             with self._mutex, self._catalog_lock():
                 if config.name in self._find_folders():
                     raise AlreadyExistsError(f"collection {config.name!r} exists; give restore() another name=")

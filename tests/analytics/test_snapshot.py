@@ -18,7 +18,8 @@ import pytest
 
 import nearrow
 from nearrow.analytics.restore import read_metadata
-from nearrow.analytics.snapshot_metadata import FILES, METADATA_FILE, SnapshotMetadata, row_digest
+from nearrow.analytics.snapshot_address import place_of
+from nearrow.analytics.snapshot_metadata import METADATA_FILE, TABLES, SnapshotMetadata, row_digest
 from nearrow.errors import (
     AlreadyExistsError,
     CorruptionError,
@@ -120,10 +121,10 @@ def test_several_segments_and_dead_rows_come_back_and_the_graph_is_built_again(
     docs.delete(["row 3", "row 5"])
     docs.upsert(ids=["row 7"], vectors=vectors(1, 7), texts=["seven"], metadata=[{"n": -7}])
     docs.snapshot(tmp_path / "out")
-    assert not (tmp_path / "out" / "graph.bin").exists()
+    assert not (tmp_path / "out" / "graph").exists()
     back = db.restore(tmp_path / "out", name="back")
-    assert segment_count(back) == 1
-    back.wait()
+    assert segment_count(back) == 2
+    back.compact()
     assert has_graph(back)
     assert_same_rows(back, docs)
     assert back.search(text="seven", k=1)[0].id == "row 7"
@@ -169,7 +170,8 @@ def test_memory_collection_is_saved_to_disk(tmp_path: Path) -> None:
 def test_tables_are_plain_parquet(docs: nearrow.Collection, tmp_path: Path) -> None:
     docs.compact()
     docs.snapshot(tmp_path / "out", compression="zstd", row_group_rows=150, data_page_bytes=1000)
-    file = pq.ParquetFile(tmp_path / "out" / "vectors.parquet")
+    (path,) = (tmp_path / "out" / "vectors.parquet").iterdir()
+    file = pq.ParquetFile(path)
     assert file.num_row_groups == 3
     columns = {file.metadata.row_group(0).column(i).path_in_schema: i for i in range(file.metadata.num_columns)}
     vector = file.metadata.row_group(0).column(columns["vector.list.element"])
@@ -242,6 +244,7 @@ def test_snapshot_while_threads_write_equals_one_version(db: nearrow.Database, t
     try:
         for number in range(4):
             docs.snapshot(tmp_path / str(number))
+            docs.snapshot(tmp_path / "same place")
     finally:
         stop.set()
         for thread in threads:
@@ -270,20 +273,24 @@ def test_failed_snapshot_leaves_nothing(
     assert list(folder.iterdir()) == []
 
 
-def test_a_place_that_is_taken_is_refused(docs: nearrow.Collection, tmp_path: Path) -> None:
-    docs.snapshot(tmp_path / "out")
-    with pytest.raises(AlreadyExistsError):
-        docs.snapshot(tmp_path / "out")
+def test_a_place_that_is_taken_is_refused(db: nearrow.Database, docs: nearrow.Collection, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     docs.snapshot(tmp_path / "empty")
-    (tmp_path / "link").symlink_to(tmp_path / "empty")
-    with pytest.raises(AlreadyExistsError):
-        docs.snapshot(tmp_path / "link")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("mine")
+    other = db.create_collection("other", DIMENSION)
+    for taken, collection in (("link", docs), ("notes", docs), ("empty", other)):
+        with pytest.raises(AlreadyExistsError):
+            collection.snapshot(tmp_path / taken)
+    assert (tmp_path / "notes" / "mine.txt").read_text() == "mine"
 
 
 def test_wrong_arguments_are_refused(db: nearrow.Database, docs: nearrow.Collection, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="not there yet"):
-        docs.snapshot("s3://bucket/backup")
+    with pytest.raises(InvalidArgumentError, match="filesystem="):
+        docs.snapshot("gopher://bucket/backup")
+    with pytest.raises(InvalidArgumentError, match="no other machine"):
+        docs.snapshot("file://elsewhere/backup")
     with pytest.raises(InvalidArgumentError, match="snappy"):
         docs.snapshot(tmp_path / "out", compression="rar")
     with pytest.raises(InvalidArgumentError, match="row_group_rows"):
@@ -325,8 +332,17 @@ def files_of(snapshot: Path) -> list[dict[str, Any]]:
     return found
 
 
-def rewrite(snapshot: Path, name: str, data: bytes) -> None:
+def file_in(snapshot: Path, table: str) -> str:
+    """The name of the table's one file."""
+    if table == METADATA_FILE:
+        return table
+    (name,) = [file["name"] for file in files_of(snapshot) if file["name"].startswith(f"{table}/")]
+    return str(name)
+
+
+def rewrite(snapshot: Path, table: str, data: bytes) -> None:
     """Replace a file and state its new length and digest."""
+    name = file_in(snapshot, table)
     (snapshot / name).write_bytes(data)
     files = [file for file in files_of(snapshot) if file["name"] != name]
     forge(snapshot, files=[*files, {"name": name, "length": len(data), "digest": digest(data)}])
@@ -343,8 +359,14 @@ def truncate(snapshot: Path, name: str) -> None:
 
 
 def link(snapshot: Path, name: str) -> None:
-    shutil.move(snapshot / name, snapshot.parent / name)
-    (snapshot / name).symlink_to(snapshot.parent / name)
+    shutil.move(snapshot / name, snapshot.parent / "moved")
+    (snapshot / name).symlink_to(snapshot.parent / "moved")
+
+
+def link_folder(snapshot: Path, name: str) -> None:
+    folder = (snapshot / name).parent
+    shutil.move(folder, snapshot.parent / "moved")
+    folder.symlink_to(snapshot.parent / "moved")
 
 
 def remove(snapshot: Path, name: str) -> None:
@@ -352,26 +374,27 @@ def remove(snapshot: Path, name: str) -> None:
 
 
 DAMAGED = [
-    (damage, name)
-    for damage in (flip, truncate, link, remove)
-    for name in (*FILES, METADATA_FILE)
-    if (damage, name) != (flip, METADATA_FILE)  # half of its bytes are Parquet's own; the next test flips them
+    (damage, table)
+    for damage in (flip, truncate, link, link_folder, remove)
+    for table in (*TABLES, METADATA_FILE)
+    if table != METADATA_FILE
+    or damage not in (flip, link_folder)  # half of its bytes are Parquet's; the next test flips
 ]
 
 
-@pytest.mark.parametrize(("damage", "name"), DAMAGED)
+@pytest.mark.parametrize(("damage", "table"), DAMAGED)
 def test_damaged_files_are_refused_and_leave_nothing(
-    db: nearrow.Database, snapshot: Path, damage: Callable[[Path, str], None], name: str
+    db: nearrow.Database, snapshot: Path, damage: Callable[[Path, str], None], table: str
 ) -> None:
-    damage(snapshot, name)
-    with pytest.raises(CorruptionError, match=name):
+    damage(snapshot, file_in(snapshot, table))
+    with pytest.raises((CorruptionError, NotFoundError), match=table):
         db.restore(snapshot, name="back")
     assert db.collections() == ["docs"]
 
 
 def test_no_flipped_byte_changes_what_the_metadata_says(snapshot: Path) -> None:
     path = snapshot / "metadata.parquet"
-    whole, right = path.read_bytes(), read_metadata(str(snapshot))
+    whole, right = path.read_bytes(), read_metadata(place_of(snapshot))
     refused = 0
     for position in range(0, len(whole), 7):
         damaged = bytearray(whole)
@@ -379,13 +402,16 @@ def test_no_flipped_byte_changes_what_the_metadata_says(snapshot: Path) -> None:
         path.unlink()
         path.write_bytes(bytes(damaged))
         try:
-            assert read_metadata(str(snapshot)) == right
+            assert read_metadata(place_of(snapshot)) == right
         except StorageError:
             refused += 1
     assert refused > 0
 
 
-@pytest.mark.parametrize("name", ["../out/vectors.parquet", "/etc/passwd", "a/../../x", "other.parquet", ""])
+@pytest.mark.parametrize(
+    "name",
+    ["vectors.parquet/../x.parquet", "/etc/passwd", "a/../../x", "graph/a/b.bin", "graph/..bin", "other.parquet", ""],
+)
 def test_other_file_names_are_refused(db: nearrow.Database, snapshot: Path, name: str) -> None:
     forge(snapshot, files=[*files_of(snapshot), {"name": name, "length": 1, "digest": "0" * 32}])
     with pytest.raises(CorruptionError, match="names the file"):
@@ -399,7 +425,7 @@ def test_names_that_leave_the_library_are_refused(db: nearrow.Database, snapshot
 
 
 def test_newer_versions_are_refused(db: nearrow.Database, snapshot: Path) -> None:
-    forge(snapshot, format_version=2)
+    forge(snapshot, format_version=3)
     with pytest.raises(IncompatibleFormatError, match="upgrade"):
         db.restore(snapshot, name="back")
 
@@ -425,18 +451,22 @@ def test_forged_contents_are_refused(db: nearrow.Database, snapshot: Path, tmp_p
         with pytest.raises((CorruptionError, InvalidArgumentError)):
             db.restore(snapshot, name="back")
         assert db.collections() == ["docs"]
-    for data in (b"x", b"PAR1" + b"\xff" * 100 + b"PAR1", (whole / "vectors.parquet").read_bytes()[:-9] + b"\0" * 9):
+    for data in (
+        b"x",
+        b"PAR1" + b"\xff" * 100 + b"PAR1",
+        (whole / file_in(whole, "vectors.parquet")).read_bytes()[:-9] + b"\0" * 9,
+    ):
         rewrite(snapshot, "vectors.parquet", data)
         with pytest.raises(CorruptionError, match=r"vectors\.parquet"):
             db.restore(snapshot, name="back")
-    rewrite(whole, "graph.bin", b"NRRWGRPH" + bytes(8184))
+    rewrite(whole, "graph", b"NRRWGRPH" + bytes(8184))
     with pytest.raises(CorruptionError, match="graph"):
         db.restore(whole, name="back")
     assert db.collections() == ["docs"]
 
 
 def test_damaged_snapshots_are_not_queried(snapshot: Path) -> None:
-    truncate(snapshot, "vectors.parquet")
+    truncate(snapshot, file_in(snapshot, "vectors.parquet"))
     with pytest.raises(StorageError, match=r"vectors\.parquet"):
         nearrow.query_snapshot(snapshot, "SELECT count(*) FROM docs")
     remove(snapshot, "metadata.parquet")

@@ -47,7 +47,11 @@ def test_wrong_sql_is_wrong_usage(library: Path) -> None:
 def test_snapshot_then_restore(library: Path, tmp_path: Path) -> None:
     taken = json.loads(run("snapshot", library, "docs", tmp_path / "backup", "--compression", "zstd", "--json"))
     assert taken["rows"] == 6
-    run("snapshot", library, "docs", tmp_path / "backup", code=4)
+    run("snapshot", library, "docs", tmp_path, code=4)  # it holds something else
+    series = tmp_path / "series"
+    for _ in range(3):
+        run("snapshot", library, "docs", series, "--keep", "2")
+    assert len(list(series.iterdir())) == 2
     run("restore", library, tmp_path / "backup", code=4)
     restored = json.loads(run("restore", library, tmp_path / "backup", "--name", "docs2", "--json"))
     assert restored == {"collection": "docs2", "rows": 6}
@@ -57,6 +61,7 @@ def test_snapshot_then_restore(library: Path, tmp_path: Path) -> None:
 
 def test_damaged_snapshot_has_its_exit_code(library: Path, tmp_path: Path) -> None:
     run("snapshot", library, "docs", tmp_path / "backup")
-    (tmp_path / "backup" / "vectors.parquet").write_bytes(b"PAR1")
+    (rows,) = (tmp_path / "backup" / "vectors.parquet").iterdir()
+    rows.write_bytes(b"PAR1")
     assert "vectors.parquet" in run("restore", library, tmp_path / "backup", "--name", "docs2", code=6)
     run("restore", library, tmp_path / "nothing", code=3)

@@ -3,52 +3,76 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nearrow.analytics.restore import read_metadata
-from nearrow.analytics.snapshot_metadata import ADVICE, METADATA_FILE, TABLES, VECTORS_FILE, SnapshotMetadata
-from nearrow.analytics.snapshot_path import local_path, map_regular
-from nearrow.analytics.sql import check_only_reads, check_question, fetch, formatted, quoted
+import pyarrow as pa
+from pyarrow import dataset
+
+from nearrow.analytics.restore import read_metadata, sized
+from nearrow.analytics.snapshot_address import place_of
+from nearrow.analytics.snapshot_local import LocalPlace
+from nearrow.analytics.snapshot_metadata import METADATA_FILE, PARQUET_TABLES, VECTORS, SnapshotMetadata
+from nearrow.analytics.snapshot_place import Place
+from nearrow.analytics.snapshot_remote import RemotePlace
+from nearrow.analytics.sql import check_only_reads, check_question, fetch, formatted, quoted, readable_field
 from nearrow.analytics.sql_filter import escaped, locked_database
-from nearrow.errors import CorruptionError
+
+if TYPE_CHECKING:
+    import duckdb
 
 
-def query_snapshot(path: str | os.PathLike[str], sql: str, parameters: Any = None, *, format: str = "arrow") -> Any:
+def query_snapshot(
+    path: str | os.PathLike[str], sql: str, parameters: Any = None, *, format: str = "arrow", filesystem: Any = None
+) -> Any:
     """DuckDB over the Parquet files of a snapshot: a pyarrow.Table, or as `format` says (see `Collection.sql`).
 
     The rows are the table of the collection's name, and `vectors`; `neighbors`, `layers` and `metadata` are the others.
-    Only SELECT, and no file but these. Lengths are checked, digests are not, as that would read everything:
-    `Database.restore` checks them. NotFoundError, CorruptionError or IncompatibleFormatError if there is no snapshot.
+    Only SELECT, and no file but these; of an object store, only the columns and row groups that the query needs are fetched.
+    Lengths are checked, digests are not, as that would read everything: `Database.restore` checks them. NotFoundError,
+    CorruptionError or IncompatibleFormatError if there is no snapshot. filesystem: one of `pyarrow.fs`, in which `path` is.
     """
     check_question(sql, format)
-    folder = local_path(path)
-    metadata = read_metadata(folder)
-    for name in TABLES:
-        size, expected = map_regular(folder, name).size, metadata.files[name].length
-        if size != expected:
-            raise CorruptionError(f"{folder}/{name}: {size} bytes, the metadata says {expected}; {ADVICE}")
-    files = [os.path.join(folder, name) for name in (*TABLES, METADATA_FILE)]
-    with closing(locked_database(None, readable=files)) as connection:
-        for table, select in _tables(folder, metadata).items():
+    place = place_of(path, filesystem)
+    metadata = read_metadata(place)
+    tables = {table: metadata.files_of(table) for table in PARQUET_TABLES} | {METADATA_FILE: [METADATA_FILE]}
+    readable: list[str] = []
+    if isinstance(place, LocalPlace):
+        for name in metadata.files:
+            sized(place, name, metadata)
+        readable = [f"{place.where}/{name}" for names in tables.values() for name in names]
+    with closing(locked_database(None, readable=readable)) as connection:
+        rows = pa.schema([readable_field(field) for field in metadata.schema])
+        sources = {
+            table: _source(connection, place, table, names, rows if table == VECTORS else None)
+            for table, names in tables.items()
+        }
+        for table, select in _selects(sources, metadata).items():
             connection.execute(f"CREATE TEMP VIEW {quoted(table)} AS {select}")
         check_only_reads(connection, sql)
         return formatted(fetch(connection, sql, parameters), format)
 
 
-def _tables(folder: str, metadata: SnapshotMetadata) -> dict[str, str]:
+def _source(
+    connection: duckdb.DuckDBPyConnection, place: Place, table: str, names: Sequence[str], schema: pa.Schema | None
+) -> str:
+    """What a SELECT reads a table from; `schema`, where it is not that of the files."""
+    if isinstance(place, RemotePlace):
+        # A pyarrow dataset, which DuckDB asks for columns and row groups: DuckDB's own reader may reach nothing.
+        paths = [place.at(name) for name in names]
+        files = dataset.dataset(paths, schema=schema, filesystem=place.filesystem, format="parquet")
+        connection.register(f"files/{table}", files)
+        return quoted(f"files/{table}")
+    files = ", ".join(f"'{escaped(f'{place.where}/{name}')}'" for name in names)
+    return f"read_parquet([{files}])"
+
+
+def _selects(sources: dict[str, str], metadata: SnapshotMetadata) -> dict[str, str]:
     """Name → SELECT. The collection's name wins over those of the other tables."""
     name = metadata.config.name
-    tables = {
-        file.removesuffix(".parquet"): f"SELECT * FROM {_parquet(folder, file)}" for file in (*TABLES, METADATA_FILE)
-    }
-    rows = (
-        f'SELECT * REPLACE (CAST("vector" AS FLOAT[{metadata.config.dimension:d}]) AS "vector") '
-        f"FROM {_parquet(folder, VECTORS_FILE)}"
-    )
-    others = {table: select for table, select in tables.items() if table != name.casefold()}
+    selects = {table.removesuffix(".parquet"): f"SELECT * FROM {source}" for table, source in sources.items()}
+    vector = f'CAST("vector" AS FLOAT[{metadata.config.dimension:d}])'  # Parquet knows lists of any length only
+    rows = f'SELECT * REPLACE ({vector} AS "vector") FROM {sources[VECTORS]}'
+    others = {table: select for table, select in selects.items() if table != name.casefold()}
     return {**others, **({} if name.casefold() == "vectors" else {"vectors": rows}), name: rows}
-
-
-def _parquet(folder: str, file: str) -> str:
-    return f"read_parquet('{escaped(os.path.join(folder, file))}')"

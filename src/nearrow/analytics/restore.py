@@ -1,12 +1,11 @@
 """Restore: which rows does a snapshot hold, and are they what was written?
 
-Nothing in the directory is trusted: every file is a plain one of the known names, has the digest that metadata.parquet
-states, and its rows pass the same checks as rows from a user.
+Nothing in the directory is trusted: every file is a plain one with a name of the known form, has the digest that
+metadata.parquet states, and its rows pass the same checks as rows from a user.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,64 +13,78 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nearrow.analytics.snapshot_metadata import (
-    ADVICE,
-    GRAPH_FILE,
-    METADATA_FILE,
-    VECTORS_FILE,
-    SnapshotMetadata,
-)
-from nearrow.analytics.snapshot_path import local_path, map_regular
-from nearrow.errors import CorruptionError
+from nearrow.analytics.snapshot_metadata import ADVICE, GRAPH, METADATA_FILE, VECTORS, SnapshotMetadata, file_of
+from nearrow.analytics.snapshot_place import Place
+from nearrow.errors import CorruptionError, NotFoundError
 from nearrow.storage.published import digest
 
 BATCH_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """A snapshot whose files are what was written. `graph` is None where it must be built again."""
+class StoredPart:
+    """Some rows of a snapshot, and the graph over them in this order; None where it must be built again."""
 
-    path: str
+    name: str
     metadata: SnapshotMetadata
     rows: pa.Buffer
     graph: pa.Buffer | None
 
     def batches(self) -> pa.RecordBatchReader:
         """The rows, in order; CorruptionError, while it is read, for Parquet that cannot be."""
-        name = os.path.join(self.path, VECTORS_FILE)
-        with _readable(name):
+        with _readable(self.name):
             file = pq.ParquetFile(pa.BufferReader(self.rows))
             schema = file.schema_arrow
-            if not schema.equals(self.metadata.schema) or file.metadata.num_rows != self.metadata.rows:
-                raise CorruptionError(f"{name}: not the columns and rows that the metadata states; {ADVICE}")
+            if not schema.equals(self.metadata.schema):
+                raise CorruptionError(f"{self.name}: not the columns that the metadata states; {ADVICE}")
 
         def batches() -> Iterator[pa.RecordBatch]:
-            with _readable(name):
+            with _readable(self.name):
                 yield from file.iter_batches(BATCH_ROWS)
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 
+    @property
+    def count(self) -> int:
+        with _readable(self.name):
+            count: int = pq.ParquetFile(pa.BufferReader(self.rows)).metadata.num_rows
+            return count
 
-def open_snapshot(path: str | os.PathLike[str]) -> Snapshot:
-    """The snapshot in a directory, verified: NotFoundError, CorruptionError or IncompatibleFormatError if there is none."""
-    folder = local_path(path)
-    metadata = read_metadata(folder)
+
+def open_parts(place: Place, metadata: SnapshotMetadata) -> list[StoredPart]:
+    """The parts of a snapshot, each file verified; CorruptionError if one is not what was written."""
     files: dict[str, pa.Buffer] = {}
     for name, entry in metadata.files.items():
-        files[name] = map_regular(folder, name)
-        where = os.path.join(folder, name)
-        if files[name].size != entry.length:
-            raise CorruptionError(f"{where}: {files[name].size} bytes, the metadata says {entry.length}; {ADVICE}")
+        files[name] = sized(place, name, metadata)
         if digest(files[name]) != entry.digest:
-            raise CorruptionError(f"{where}: digest mismatch; {ADVICE}")
-    return Snapshot(folder, metadata, files[VECTORS_FILE], files.get(GRAPH_FILE))
+            raise CorruptionError(f"{place.where}/{name}: digest mismatch; {ADVICE}")
+    parts = [
+        StoredPart(f"{place.where}/{rows}", metadata, files[rows], files.get(graph))
+        for rows, graph in ((file_of(VECTORS, part), file_of(GRAPH, part)) for part in metadata.parts)
+    ]
+    if sum(part.count for part in parts) != metadata.rows:
+        raise CorruptionError(f"{place.where}: not as many rows as the metadata states; {ADVICE}")
+    return parts
 
 
-def read_metadata(folder: str) -> SnapshotMetadata:
+def sized(place: Place, name: str, metadata: SnapshotMetadata) -> pa.Buffer:
+    """A file whose length is what the metadata says."""
+    data, expected = place.read(name), metadata.files[name].length
+    if data.size != expected:
+        raise CorruptionError(f"{place.where}/{name}: {data.size} bytes, the metadata says {expected}; {ADVICE}")
+    return data
+
+
+def read_metadata(place: Place) -> SnapshotMetadata:
     """What the snapshot says of itself."""
-    data = map_regular(folder, METADATA_FILE)
-    with _readable(os.path.join(folder, METADATA_FILE)):
+    if not place.has(METADATA_FILE):
+        series = [folder for folder in place.folders() if place.below(folder).has(METADATA_FILE)]
+        if series:
+            raise NotFoundError(
+                f"{place.where} holds {len(series)} snapshots; the newest is {place.where}/{series[-1]}"
+            )
+    data = place.read(METADATA_FILE)
+    with _readable(f"{place.where}/{METADATA_FILE}"):
         table = pq.ParquetFile(pa.BufferReader(data)).read()
         table.validate(full=True)
     return SnapshotMetadata.from_table(table)

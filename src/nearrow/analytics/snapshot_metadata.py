@@ -7,6 +7,7 @@ row has a digest of its own. Columns: docs/formats/snapshot.md.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -17,14 +18,11 @@ from nearrow.schema import CollectionConfig
 from nearrow.storage.manifest import FileEntry
 from nearrow.storage.published import digest
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 METADATA_FILE = "metadata.parquet"
-VECTORS_FILE = "vectors.parquet"
-NEIGHBORS_FILE = "neighbors.parquet"
-LAYERS_FILE = "layers.parquet"
-GRAPH_FILE = "graph.bin"
-TABLES = (VECTORS_FILE, NEIGHBORS_FILE, LAYERS_FILE)
-FILES = (*TABLES, GRAPH_FILE)
+VECTORS, NEIGHBORS, LAYERS, GRAPH = TABLES = ("vectors.parquet", "neighbors.parquet", "layers.parquet", "graph")
+"""The folders of a snapshot: each has one file for each part. A graph is there only if it can be used again as it is."""
+PARQUET_TABLES = (VECTORS, NEIGHBORS, LAYERS)
 ADVICE = "take another snapshot, or restore from one that is whole"
 
 SCHEMA = pa.schema(
@@ -41,6 +39,15 @@ SCHEMA = pa.schema(
         ("digest", pa.string()),
     ]
 )
+
+
+_PART = r"[0-9a-z]{1,64}(?:-[0-9a-z]{1,64})*"
+_FILE = re.compile(rf"(?:(?:vectors|neighbors|layers)\.parquet/{_PART}\.parquet|graph/{_PART}\.bin)")
+
+
+def file_of(table: str, part: str) -> str:
+    """The name of a part's file in one of TABLES."""
+    return f"{table}/{part}.{'bin' if table == GRAPH else 'parquet'}"
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,10 @@ class SnapshotMetadata:
             raise IncompatibleFormatError(
                 f"{METADATA_FILE}: format {version}, this Nearrow reads {FORMAT_VERSION}; upgrade Nearrow"
             )
+        if isinstance(version, int) and 0 < version < FORMAT_VERSION:
+            raise IncompatibleFormatError(
+                f"{METADATA_FILE}: format {version}, this Nearrow reads {FORMAT_VERSION}; take the snapshot again"
+            )
         if version != FORMAT_VERSION or not table.schema.equals(SCHEMA):
             raise CorruptionError(f"{METADATA_FILE}: the columns are not those of a snapshot; {ADVICE}")
         created_at = table.column("created_at").cast(pa.int64())[0].as_py()
@@ -91,12 +102,26 @@ class SnapshotMetadata:
         except (InvalidArgumentError, pa.ArrowException, ValueError, OSError, TypeError) as error:
             raise CorruptionError(f"{METADATA_FILE}: {error}; {ADVICE}") from error
         for name in files:
-            if name not in FILES:
+            if _FILE.fullmatch(name) is None:
                 raise CorruptionError(f"{METADATA_FILE}: names the file {name!r}, which no snapshot has; {ADVICE}")
-        for name in TABLES:
-            if name not in files:
-                raise CorruptionError(f"{METADATA_FILE}: does not name {name}; {ADVICE}")
-        return cls(config, schema, row["rows"], created_at, files)
+        metadata = cls(config, schema, row["rows"], created_at, files)
+        for part in metadata.parts:
+            for table in PARQUET_TABLES:
+                if file_of(table, part) not in files:
+                    raise CorruptionError(f"{METADATA_FILE}: does not name {file_of(table, part)}; {ADVICE}")
+        if not metadata.parts:
+            raise CorruptionError(f"{METADATA_FILE}: names no {VECTORS}; {ADVICE}")
+        return metadata
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts, in order: each is a segment's alive rows, or a memtable's."""
+        front, end = f"{VECTORS}/", ".parquet"
+        return [name[len(front) : -len(end)] for name in self.files if name.startswith(front)]
+
+    def files_of(self, table: str) -> list[str]:
+        """The files of one of TABLES, by parts."""
+        return [name for name in (file_of(table, part) for part in self.parts) if name in self.files]
 
     def named(self, name: str | None) -> CollectionConfig:
         """The settings under another name."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from nearrow.analytics.snapshot_metadata import SnapshotMetadata
 from nearrow.awaitable import awaited_read
 from nearrow.metrics import CollectionMetrics, timed
 from nearrow.schema import CollectionConfig
@@ -16,6 +16,7 @@ from nearrow.segment.view import View
 if TYPE_CHECKING:
     import pandas
     import polars
+    from pyarrow import fs
 
 
 class AnalyticVerbs:
@@ -53,17 +54,33 @@ class AnalyticVerbs:
         compression: str = "snappy",
         row_group_rows: int = 1 << 16,
         data_page_bytes: int = 1 << 20,
-    ) -> SnapshotMetadata:
-        """Copy the rows, as they are at this moment, into a new directory of Parquet tables; writers need not stop.
+        byte_stream_split: bool = True,
+        filesystem: fs.FileSystem | None = None,
+        every: float | timedelta | None = None,
+        keep: int | None = None,
+    ) -> Any:
+        """Copy the rows, as they are at this moment, into a directory of Parquet tables; writers need not stop.
 
+        `path`: a directory, or a URL that pyarrow knows (s3://, gs://, file://), or a path in `filesystem`. Below it,
         vectors.parquet has the rows, neighbors.parquet and layers.parquet the graphs, metadata.parquet settings and
-        digests. The graph comes back at restore without a rebuild if the rows are one segment without dead rows:
-        compact() first. compression: "snappy", "zstd", "lz4", "gzip" or "none".
+        digests. A snapshot of this collection that is there is replaced, and what did not change is not written again.
+        The graphs of segments without dead rows come back at restore without a rebuild; compact() makes all such.
+        compression: "snappy", "zstd", "lz4", "gzip" or "none". Returns the metadata.
+
+        keep: `path` holds a series of snapshots, named by time: add one, then remove all but the newest `keep`.
+        every: add one now and every so many seconds; returns a SnapshotSchedule, to be stopped. It ends with the collection.
         """
         from nearrow.analytics.snapshot import write_snapshot
+        from nearrow.analytics.snapshot_address import place_of
+        from nearrow.analytics.snapshot_files import ParquetOptions
+        from nearrow.analytics.snapshot_series import SnapshotSchedule, SnapshotSeries
 
-        options = {"row_group_rows": row_group_rows, "data_page_bytes": data_page_bytes}
-        return write_snapshot(self._view(), self.config, path, compression=compression, **options)
+        options = ParquetOptions(compression, row_group_rows, data_page_bytes, byte_stream_split)
+        place = place_of(path, filesystem)
+        if every is None and keep is None:
+            return write_snapshot(self._view(), self.config, place, options)
+        series = SnapshotSeries(lambda: (self._view(), self.config), place, options, keep)
+        return series.add() if every is None else SnapshotSchedule(series, every)
 
     def to_pandas(self) -> pandas.DataFrame:
         """All rows as a pandas frame."""

@@ -42,14 +42,17 @@ def snapshot(
     name: NameArgument,
     destination: SnapshotArgument,
     compression: Annotated[str, typer.Option(help="snappy, zstd, lz4, gzip or none.")] = "snappy",
+    keep: Annotated[
+        int | None, typer.Option(help="The destination is a series: add one, then remove all but so many.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy a collection, as it is now, into a new directory of Parquet files; a writer need not stop.
+    """Copy a collection, as it is now, into a directory of Parquet files, or a URL as s3://…; a writer need not stop.
 
     [dim]nearrow snapshot ./library words ./backup --compression zstd[/dim]
     """
     with nearrow.connect(library, read_only=True) as db:
-        taken = db.collection(name).snapshot(destination, compression=compression)
+        taken = db.collection(name).snapshot(destination, compression=compression, keep=keep)
     size_bytes = sum(file.length for file in taken.files.values())
     if as_json:
         print_json({"snapshot": destination, "collection": name, "rows": taken.rows, "bytes": size_bytes})

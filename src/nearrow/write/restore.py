@@ -1,13 +1,14 @@
 """Restore: how do rows that were a collection before become one again, at once?
 
-They become one segment, with the graph that they had if it is given; the collection exists when its first manifest,
-which names that segment, does.
+Each part becomes a segment, with the graph that it had if that is given; the collection exists when its first manifest,
+which names these segments, does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from uuid import uuid4
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from nearrow.errors import AlreadyExistsError, CorruptionError
 from nearrow.index.hnsw import Graph
-from nearrow.schema import CollectionConfig
+from nearrow.schema import ID_COLUMN, CollectionConfig
 from nearrow.segment.reader import Segment
 from nearrow.segment.view import ROW
 from nearrow.segment.writer import write_graph, write_segment
@@ -39,31 +40,41 @@ class Restored:
         create(self.directory, self.config, schema=self.schema, segments=self.segments, next_row=rows)
 
 
+@dataclass(frozen=True)
+class RestoredPart:
+    """Canonical batches, and the graph over them in this order."""
+
+    batches: Iterable[pa.RecordBatch]
+    graph: pa.Buffer | None
+
+
 def restore_rows(
-    directory: Directory,
-    config: CollectionConfig,
-    schema: pa.Schema,
-    batches: Iterable[pa.RecordBatch],
-    graph: pa.Buffer | None,
+    directory: Directory, config: CollectionConfig, schema: pa.Schema, parts: Iterable[RestoredPart]
 ) -> Restored:
-    """Write canonical batches, ids unique, and the graph over them in this order, into an empty folder."""
-    numbered = _numbered(batches)
-    first = next(numbered, None)
-    if first is None:
-        return Restored(directory, config, schema, ())
-    try:
-        entry = write_segment(directory, uuid4().hex, _chained(first, numbered))
-    except AlreadyExistsError as error:
-        raise CorruptionError(f"the snapshot holds an id twice ({error}); take another one") from error
-    if graph is not None:
+    """Write the parts, each as a segment, into an empty folder; CorruptionError if an id is there twice."""
+    segments: list[Segment] = []
+    for part in parts:
+        numbered = _numbered(part.batches, sum(segment.rows for segment in segments))
+        first = next(numbered, None)
+        if first is None:
+            continue
+        try:
+            entry = write_segment(directory, uuid4().hex, chain([first], numbered))
+        except AlreadyExistsError as error:
+            raise CorruptionError(f"the snapshot holds an id twice ({error}); take another one") from error
         segment = Segment.open(directory, entry, schema, metric=config.metric)
-        Graph.open(graph, segment.vectors, config.metric)  # CorruptionError unless it is a graph of these vectors
-        entry = write_graph(directory, entry, [graph])
-    return Restored(directory, config, schema, (entry,))
+        ids = pa.chunked_array([batch.column(ID_COLUMN) for batch in segment.batches])
+        for other in segments:
+            if bool((other.find(ids) >= 0).any()):
+                raise CorruptionError("the snapshot holds an id in two parts; take another one")
+        if part.graph is not None:
+            Graph.open(part.graph, segment.vectors, config.metric)  # CorruptionError unless it is one of these vectors
+            segment.entry = write_graph(directory, entry, [part.graph])
+        segments.append(segment)
+    return Restored(directory, config, schema, tuple(segment.entry for segment in segments))
 
 
-def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    start = 0
+def _numbered(batches: Iterable[pa.RecordBatch], start: int) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         if batch.num_rows == 0:
             continue
@@ -71,8 +82,3 @@ def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = batch.schema.insert(0, pa.field(ROW, pa.uint64()))
         yield pa.RecordBatch.from_arrays([numbers, *batch.columns], schema=schema)
         start += batch.num_rows
-
-
-def _chained(first: pa.RecordBatch, others: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from others
