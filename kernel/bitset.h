@@ -31,6 +31,8 @@ class VisitedSet {
     size_t used_ = 0;
 };
 
+class Sketch;
+
 // Arrow validity order: bit i is byte i / 8, least significant first. Null data accepts everything.
 struct AcceptBits {
     const uint8_t* data = nullptr;
@@ -38,6 +40,7 @@ struct AcceptBits {
     // The same by node of a graph, if somebody made it: a filter that is asked again is then tested and scanned in the
     // order in which codes lie. Only a hint which nodes to look at: what is returned passed `data`.
     const uint8_t* nodes = nullptr;
+    const Sketch* sketch = nullptr;  // of the same nodes
     bool test(int64_t position) const { return data == nullptr || ((data[position >> 3] >> (position & 7)) & 1) != 0; }
 };
 

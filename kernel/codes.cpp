@@ -183,15 +183,21 @@ void CodeQuery::prepare(const Codebook& book, const float* query, double norm) {
         }
         shifts_of_ = &book;
     }
-    const auto scale = static_cast<float>((book.metric != Metric::l2 && norm > 0.0 ? 1.0 / norm : 1.0) /
-                                          static_cast<double>(book.step));
-    loops.quantise(query, shift_eight_.data(), scale, 0.0F, 255.0F, static_cast<int>(n), linear_.data());
+    scale_ = static_cast<float>((book.metric != Metric::l2 && norm > 0.0 ? 1.0 / norm : 1.0) /
+                                static_cast<double>(book.step));
+    loops.quantise(query, shift_eight_.data(), scale_, 0.0F, 255.0F, static_cast<int>(n), linear_.data());
     spread(book.shape, linear_.data(), eight_);
-    loops.quantise(query, shift_four_.data(), scale * 0.5F, kFourLow, kFourHigh, static_cast<int>(n), linear_.data());
+    loops.quantise(query, shift_four_.data(), scale_ * 0.5F, kFourLow, kFourHigh, static_cast<int>(n), linear_.data());
     spread(book.shape, linear_.data(), four_);
     int32_t squares = 0;
     for (const int8_t t : four_) squares += t * t;
     four_offset_ = squares / 16;
+}
+
+const float* CodeQuery::units(const float* query) {
+    units_.resize(shift_eight_.size());
+    for (size_t j = 0; j < units_.size(); ++j) units_[j] = query[j] * scale_ + shift_eight_[j];
+    return units_.data();
 }
 
 void CodeQuery::prepare_from_row(const CodeRows& rows, int32_t node) {

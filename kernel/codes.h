@@ -58,6 +58,8 @@ class CodeQuery {
     // Prepared from a stored row (squared l2 between codes): used by the build.
     void prepare_from_row(const CodeRows& rows, int32_t node);
 
+    // The query of the last prepare() in the units of the 8-bit codes, by dimension, not rounded; padded as it is.
+    const float* units(const float* query);
     const void* four() const { return four_.data(); }
     const void* eight() const { return eight_.data(); }
     // 4-bit keys plus this are 4·‖c − t/8‖²: comparable between queries.
@@ -66,6 +68,8 @@ class CodeQuery {
   private:
     void spread(const CodeShape& shape, const int16_t* linear, std::vector<int8_t>& out);
     std::vector<int16_t> linear_;
+    std::vector<float> units_;
+    float scale_ = 1.0F;
     std::vector<float> shift_four_;
     std::vector<float> shift_eight_;
     const Codebook* shifts_of_ = nullptr;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "filtered_walk.h"
 #include "flat_scan.h"
 
 namespace nearrow {
@@ -11,9 +10,6 @@ namespace {
 
 constexpr double kMissAllowed = 0.8;  // of the misses that a target recall would allow
 constexpr size_t kRowsAhead = 4;
-constexpr int64_t kScanRows = 6000;    // accepted rows that are always scanned
-constexpr int64_t kScanBeams = 700;    // rows scanned in the time that one more in its beam costs a walk
-constexpr double kWalkThrough = 0.25;  // share of accepted rows from which everything is walked
 
 // Exact distances as walk keys, for graphs without codes.
 struct FloatScorer {
@@ -77,16 +73,7 @@ void node_bits(const GraphView& graph, const AcceptBits& accept, uint8_t* bits) 
 }
 
 Searcher::Searcher(const GraphView& graph, const Vectors& vectors)
-    : graph_(&graph), vectors_(&vectors), exact_(vectors, graph.metric()) {}
-
-bool Searcher::accepts(int32_t node, const AcceptBits& accept) const {
-    if (accept.nodes != nullptr) return ((accept.nodes[node >> 3] >> (node & 7)) & 1) != 0;
-    for (const int32_t position : graph_->positions_of(node)) {
-        if (static_cast<uint32_t>(position) < static_cast<uint64_t>(graph_->rows()) && accept.test(position))
-            return true;
-    }
-    return false;
-}
+    : graph_(&graph), vectors_(&vectors), exact_(vectors, graph.metric()), filtered_(graph) {}
 
 template <class Scorer>
 int32_t Searcher::enter(const Scorer& scorer) {
@@ -97,87 +84,16 @@ int32_t Searcher::enter(const Scorer& scorer) {
     return entry;
 }
 
-// Scores every accepted node; scratch_.pool gets the ef nearest.
-template <class Scorer>
-void Searcher::scan_candidates(const Scorer& scorer, int ef, const AcceptBits& accept) {
-    Pool& pool = scratch_.pool;
-    scanned_ = true;
-    pool.reset(ef);
-    const bool duplicates = graph_->has_duplicates();
-    scratch_.visited.resize(graph_->nodes());
-    uint32_t* visited = scratch_.visited.words();
-    std::vector<int32_t>& touched = scratch_.touched;
-    size_t marked = 0;
-    nodes_.clear();
-    const auto flush = [&] {
-        keys_.resize(nodes_.size());
-        scorer(nodes_.data(), static_cast<int>(nodes_.size()), 0, keys_.data());
-        counters.distances += static_cast<int64_t>(nodes_.size());
-        simd().absorb(pool.data(), pool.size_of(), ef, nodes_.data(), keys_.data(), static_cast<int>(nodes_.size()),
-                      graph_->level(0).lists, 0);
-        nodes_.clear();
-    };
-    if (accept.nodes != nullptr) {
-        each_accepted(graph_->nodes(), {accept.nodes, accept.count, nullptr}, [&](int64_t node) {
-            nodes_.push_back(static_cast<int32_t>(node));
-            if (nodes_.size() == 512) flush();
-        });
-        return flush();
-    }
-    each_accepted(graph_->rows(), accept, [&](int64_t position) {
-        const int32_t node = graph_->node_of(position);
-        if (node < 0) return;
-        if (duplicates) {
-            if ((visited[node >> 5] >> (node & 31) & 1) != 0) return;
-            visited[node >> 5] |= 1U << (node & 31);
-            if (touched.size() <= marked) touched.resize(2 * marked + 64);
-            touched[marked++] = node;
-        }
-        nodes_.push_back(node);
-        if (nodes_.size() == 512) flush();
-    });
-    flush();
-    scratch_.visited.clear(touched, marked);
-}
-
 template <class Scorer>
 void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, const AcceptBits& accept, Way way) {
-    const LevelView& base = graph_->level(0);
     if (accept.data == nullptr) {
         const int32_t entry = enter(scorer);
-        return walk(base, scorer, &entry, 1, ef, scratch_, counters);
+        return walk(graph_->level(0), scorer, &entry, 1, ef, scratch_, counters);
     }
-    const double share = static_cast<double>(accept.count) / static_cast<double>(graph_->rows());
-    // A pool that the re-ranking can choose from: codes alone order neighbours only roughly.
-    const int scan_pool = static_cast<int>(std::max<int64_t>(2 * wanted + 32, 64));
-    if (way == Way::automatic) {
-        const bool few = accept.count <= std::max<int64_t>(kScanRows, kScanBeams * ef);
-        way = few ? Way::scan : share >= kWalkThrough ? Way::through : Way::two_hops;
-    }
-    counters.way = static_cast<int64_t>(way);
-    if (way == Way::scan) return scan_candidates(scorer, scan_pool, accept);
-    const auto passes = [&](int32_t node) { return accepts(node, accept); };
-    const int32_t entry = enter(scorer);
-    bool finished;
-    if (way == Way::through) {
-        const int frontier = static_cast<int>(std::min(4.0 * ef / share + 64.0, 1.0e6));
-        finished =
-            walk_through(base, scorer, passes, entry, 3 * ef / 2 + 4, frontier, accept.count, scratch_, counters);
-    } else {
-        seeds_.assign(1, entry);
-        const auto seeds = static_cast<int64_t>(std::ceil(0.1 * std::sqrt(static_cast<double>(graph_->rows()))));
-        const int64_t stride = std::max<int64_t>(1, graph_->rows() / seeds);
-        for (int64_t at = 0; at < graph_->rows(); at += stride) {
-            const int64_t position = next_accepted(accept, at, std::min(graph_->rows(), at + stride));
-            const int32_t node = position < 0 ? -1 : graph_->node_of(position);
-            if (node >= 0) seeds_.push_back(node);
-        }
-        finished = walk_two_hops(base, scorer, passes, seeds_.data(), static_cast<int>(seeds_.size()),
-                                 std::max(ef + 8, 6 * ef - 20), accept.count, scratch_, counters);
-    }
-    if (finished) return;
-    counters.way += kGivenUp;
-    scan_candidates(scorer, scan_pool, accept);
+    if (way == Way::automatic) way = filtered_.choose(ef, accept);
+    scanned_ = filtered_.find(
+        scorer, [&] { return code_query_.units(exact_.padded_query()); }, [&] { return enter(scorer); }, wanted, ef,
+        accept, way, scratch_, counters);
 }
 
 void Searcher::fetch_row(int32_t node) const {
@@ -187,15 +103,16 @@ void Searcher::fetch_row(int32_t node) const {
     for (size_t at = 0; at < vectors_->row_bytes(); at += 64) __builtin_prefetch(row + at);
 }
 
-// Leaves in nodes_ the candidates worth an exact distance, nearest by 8-bit codes first.
-void Searcher::refine(int64_t k) {
+// Leaves in nodes_ the candidates, those worth an exact distance by 8-bit codes first; returns how many these are.
+size_t Searcher::refine(int64_t k) {
     const Pool& pool = scratch_.pool;
     const auto size = static_cast<size_t>(pool.size());
     nodes_.resize(size);
     for (size_t i = 0; i < size; ++i) nodes_[i] = pool_node(pool.data()[i]);
     // More for a wide beam: who asks for it wants the last neighbours too.
     const auto wanted = static_cast<size_t>(k + std::max({int64_t{4}, k / 5, static_cast<int64_t>(size / 12)}));
-    if (graph_->code_kind() == CodeKind::four && size > wanted) {
+    if (size <= wanted) return size;
+    if (graph_->code_kind() == CodeKind::four) {
         keys_.resize(size);
         const Simd& loops = simd();
         // The nearest by 4-bit codes will be measured whatever their 8-bit codes say.
@@ -208,30 +125,29 @@ void Searcher::refine(int64_t k) {
         order_.resize(size);
         for (size_t i = 0; i < size; ++i) order_[i] = pool_entry(keys_[i], nodes_[i]);
         std::nth_element(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(wanted), order_.end());
-        for (size_t i = 0; i < wanted; ++i) nodes_[i] = pool_node(order_[i]);
+        for (size_t i = 0; i < size; ++i) nodes_[i] = pool_node(order_[i]);
         if (scanned_ && graph_->metric() != Metric::dot) {
             const float step = graph_->codebook().step;
             const float unit = step * step * (graph_->metric() == Metric::cosine ? 0.5F : 1.0F);
-            for (size_t i = 0; i < wanted; ++i) estimates_.push_back(unit * static_cast<float>(pool_key(order_[i])));
-            horizon_ = unit * static_cast<float>(pool_key(*std::max_element(order_.begin(), order_.end())));
+            for (const uint64_t entry : order_) estimates_.push_back(unit * static_cast<float>(pool_key(entry)));
         }
     }
-    if (size > wanted) nodes_.resize(wanted);
+    return wanted;
 }
 
-int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions, float* distances) {
-    hits_.clear();
-    float error = 0.0F;
+// Appends to hits_ the accepted positions of the candidates from `first` to `last`, measured exactly, and to errors_ by
+// how much their codes were wrong, as far as there are estimates.
+void Searcher::measure(size_t first, size_t last, int64_t k, const AcceptBits& accept) {
     // The rows lie anywhere: while one is measured, the next ones are on their way.
-    for (size_t i = 0; i < kRowsAhead && i < nodes_.size(); ++i) fetch_row(nodes_[i]);
-    for (size_t i = 0; i < nodes_.size(); ++i) {
+    for (size_t i = first; i < first + kRowsAhead && i < last; ++i) fetch_row(nodes_[i]);
+    for (size_t i = first; i < last; ++i) {
         const int32_t node = nodes_[i];
-        if (i + kRowsAhead < nodes_.size()) fetch_row(nodes_[i + kRowsAhead]);
+        if (i + kRowsAhead < last) fetch_row(nodes_[i + kRowsAhead]);
         const auto stands_for = graph_->positions_of(node);
         if (stands_for.empty() || stands_for[0] < 0 || stands_for[0] >= graph_->rows()) continue;
         const float distance = exact_.distance(stands_for[0]);
         const uint32_t key = sortable(distance);
-        if (i < estimates_.size()) error = std::max(error, std::abs(estimates_[i] - distance));
+        if (i < estimates_.size()) errors_.push_back(estimates_[i] - distance);
         ++counters.reranked;
         int64_t taken = 0;
         for (const int32_t position : stands_for) {
@@ -241,14 +157,39 @@ int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions
             ++taken;
         }
     }
-    const auto count = std::min(static_cast<size_t>(k), hits_.size());
-    std::partial_sort(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(count), hits_.end());
+}
+
+// Whether what was not looked at might be nearer than `farthest`, its codes being as wrong as others were. An error
+// that all have in common does not matter.
+bool Searcher::doubtful(float farthest) const {
+    if (errors_.empty()) return false;
+    float sum = 0.0F;
+    for (const float error : errors_) sum += error;
+    const float common = sum / static_cast<float>(errors_.size());
+    float most = 0.0F;
+    for (const float error : errors_) most = std::max(most, std::abs(error - common));
+    return *std::max_element(estimates_.begin(), estimates_.end()) - common < farthest + most;
+}
+
+int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions, float* distances) {
+    const size_t likely = refine(k);
+    hits_.clear();
+    errors_.clear();
+    size_t count = 0;
+    // Far from everything accepted, codes clip and err by more than rows differ: then all candidates are measured, and
+    // if they still leave a doubt, only exact distances will do.
+    uncertain_ = false;
+    for (size_t first = 0, last = likely; first < last; first = last, last = nodes_.size()) {
+        measure(first, last, k, accept);
+        count = std::min(static_cast<size_t>(k), hits_.size());
+        std::partial_sort(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(count), hits_.end());
+        uncertain_ = count > 0 && doubtful(from_sortable(hits_[count - 1].key));
+        if (!uncertain_) break;
+    }
     for (size_t i = 0; i < count; ++i) {
         positions[i] = hits_[i].position;
         distances[i] = from_sortable(hits_[i].key);
     }
-    // Far from everything accepted, codes clip and err by more than rows differ: then only exact distances will do.
-    uncertain_ = !estimates_.empty() && count > 0 && horizon_ < from_sortable(hits_[count - 1].key) + error;
     return static_cast<int64_t>(count);
 }
 
@@ -282,7 +223,6 @@ int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits
             find_candidates(scorer, wanted, beam, accept, way);
         }
     }
-    refine(wanted);
     const int64_t found = finish(wanted, accept, positions, distances);
     // Too few nodes reached, or a damaged file: look at every row rather than answer short.
     if (found == wanted && !uncertain_) return found;

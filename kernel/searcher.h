@@ -7,6 +7,7 @@
 #include "bitset.h"
 #include "codes.h"
 #include "exact.h"
+#include "filtered_search.h"
 #include "graph_view.h"
 #include "walk.h"
 
@@ -14,10 +15,6 @@ namespace nearrow {
 
 // The beam that reaches `target` recall for k results, read from the graph's measured curve.
 int beam_for(const GraphView& graph, double target, int64_t k);
-
-// How a filtered search finds its candidates. What a search reports in its counters, too: 0 is then the plain walk.
-enum class Way : int { automatic = 0, scan = 1, through = 2, two_hops = 3, exact = 4 };
-constexpr int64_t kGivenUp = 8;  // added when a walk cost too much and was finished by a scan
 
 // Sets in `bits` (a bit for each node, zeroed before) the nodes that stand for an accepted position.
 void node_bits(const GraphView& graph, const AcceptBits& accept, uint8_t* bits);
@@ -47,11 +44,10 @@ class Searcher {
     int32_t enter(const Scorer& scorer);
     template <class Scorer>
     void find_candidates(const Scorer& scorer, int64_t wanted, int ef, const AcceptBits& accept, Way way);
-    template <class Scorer>
-    void scan_candidates(const Scorer& scorer, int ef, const AcceptBits& accept);
-    bool accepts(int32_t node, const AcceptBits& accept) const;
     void fetch_row(int32_t node) const;
-    void refine(int64_t k);
+    size_t refine(int64_t k);
+    void measure(size_t first, size_t last, int64_t k, const AcceptBits& accept);
+    bool doubtful(float farthest) const;
     int64_t finish(int64_t k, const AcceptBits& accept, int64_t* positions, float* distances);
 
     const GraphView* graph_;
@@ -59,14 +55,14 @@ class Searcher {
     ExactScorer exact_;
     CodeQuery code_query_;
     WalkScratch scratch_;
+    FilteredSearch filtered_;
     std::vector<int32_t> nodes_;
     std::vector<int32_t> keys_;
-    std::vector<int32_t> seeds_;
-    // Of a scan on codes: what the codes said of the rows measured, and of the nearest that were not looked at.
+    // Of a scan on codes: what the 8-bit codes say of the candidates.
     bool scanned_ = false;
     bool uncertain_ = false;
     std::vector<float> estimates_;
-    float horizon_ = 0.0F;
+    std::vector<float> errors_;
     std::vector<uint64_t> order_;
     std::vector<Hit> hits_;
 };

@@ -2,38 +2,17 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
+
+#include "string_rows.h"
 
 namespace nearrow {
 namespace {
 
-constexpr std::size_t kFew = 8;             // so many strings are compared with each row rather than hashed
+constexpr std::size_t kFew = 8;             // so few strings get a table of their own, without collisions
+constexpr std::size_t kFewSlots = 64;       // of it
+constexpr std::size_t kFewTries = 1000;     // factors tried until no two collide
 constexpr std::size_t kSlotsPerValue = 8;   // mostly empty, so that the branch for "not there" is predicted
 constexpr std::size_t kLengthsTold = 4096;  // longer strings are all taken to be possible
-
-std::uint64_t load(const std::byte* at) {
-    std::uint64_t word;
-    std::memcpy(&word, at, sizeof word);
-    return word;
-}
-
-// Up to 8 bytes as an integer, zeros above.
-std::uint64_t load_short(const std::byte* at, std::size_t length) {
-    std::uint64_t word = 0;
-    if (length > 0) std::memcpy(&word, at, length);
-    return word;
-}
-
-// The first 8 bytes of a string that lies in `data` at `start`, zeros above a shorter one.
-std::uint64_t first_word(std::span<const std::byte> data, std::size_t start, std::size_t length) {
-    if (start + 8 <= data.size()) {
-        const std::uint64_t word = load(data.data() + start);
-        return length >= 8 ? word : word & ((std::uint64_t{1} << (8 * length)) - 1);
-    }
-    return load_short(data.data() + start, std::min<std::size_t>(length, 8));
-}
-
-std::uint64_t last_word(const std::byte* at, std::size_t length) { return length > 8 ? load(at + length - 8) : 0; }
 
 std::size_t hash_of(std::uint64_t first, std::uint64_t last, std::size_t length) {
     std::uint64_t mixed = (first ^ std::rotl(last, 29) ^ (length << 3)) * 0x9E3779B97F4A7C15U;
@@ -41,11 +20,8 @@ std::size_t hash_of(std::uint64_t first, std::uint64_t last, std::size_t length)
     return static_cast<std::size_t>(mixed * 0xD6E8FEB86659FD93U >> 16);
 }
 
-template <class Offset>
-Offset offset_at(const std::byte* offsets, std::size_t row) {
-    Offset value;
-    std::memcpy(&value, offsets + row * sizeof value, sizeof value);
-    return value;
+std::size_t few_slot(std::uint64_t factor, std::uint64_t first, std::uint64_t last, std::size_t length) {
+    return static_cast<std::size_t>(((first ^ std::rotl(last, 29)) + length) * factor >> 58);
 }
 
 }  // namespace
@@ -58,9 +34,10 @@ StringSet::StringSet(std::span<const std::string_view> values) {
     for (const std::string_view value : values) total += value.size();
     bytes_.reserve(total);
     for (const std::string_view value : values) {
+        const StringRows one({reinterpret_cast<const std::byte*>(value.data()), value.size()});
+        const std::uint64_t first = one.first_word(0, value.size());
+        const std::uint64_t last = one.last_word(0, value.size());
         const auto* at = reinterpret_cast<const std::byte*>(value.data());
-        const std::uint64_t first = load_short(at, std::min<std::size_t>(value.size(), 8));
-        const std::uint64_t last = last_word(at, value.size());
         if (contains(at, value.size(), first, last)) continue;
         std::size_t slot = hash_of(first, last, value.size()) & mask_;
         while (slots_[slot] >= 0) slot = (slot + 1) & mask_;
@@ -71,6 +48,25 @@ StringSet::StringSet(std::span<const std::string_view> values) {
         if (lengths_.size() <= told) lengths_.resize(told + 1, false);
         lengths_[told] = true;
     }
+    if (entries_.size() > 1 && entries_.size() <= kFew) spread_few();
+}
+
+// Looks for a factor that sends each entry to a slot of its own. There may be none if two strings longer than 16 bytes
+// agree in length and both ends: then the general way is taken.
+void StringSet::spread_few() {
+    std::uint64_t factor = 0x9E3779B97F4A7C15U;
+    for (std::size_t attempt = 0; attempt < kFewTries; ++attempt, factor += 0x5851F42D4C957F2EU) {
+        few_.assign(kFewSlots, {0, 0, kNowhere, 0});
+        const bool apart = std::all_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+            Entry& slot = few_[few_slot(factor, entry.first, entry.last, entry.length)];
+            const bool free = slot.length == kNowhere;
+            slot = entry;
+            return free;
+        });
+        few_factor_ = factor;
+        if (apart) return;
+    }
+    few_.clear();
 }
 
 bool StringSet::contains(const std::byte* at, std::size_t length, std::uint64_t first, std::uint64_t last) const {
@@ -84,102 +80,30 @@ bool StringSet::contains(const std::byte* at, std::size_t length, std::uint64_t 
 
 void StringSet::match(std::span<const std::byte> offsets, bool wide, std::span<const std::byte> data, std::size_t rows,
                       std::span<std::uint8_t> bits) const {
-    std::fill(bits.begin(), bits.end(), std::uint8_t{0});
-    if (entries_.empty() || rows == 0) return;
+    const StringRows strings(data);
+    const auto same = [&](const Entry& entry, std::size_t start, std::size_t length) {
+        const bool alike = (entry.length == length) & (entry.first == strings.first_word(start, length)) &
+                           (entry.last == strings.last_word(start, length));
+        if (!alike || length <= 16) return alike;
+        return std::memcmp(bytes_.data() + entry.rest, strings.at(start), length) == 0;
+    };
     if (entries_.size() == 1) {
-        return wide ? match_one<std::uint64_t>(offsets.data(), data, rows, bits.data())
-                    : match_one<std::uint32_t>(offsets.data(), data, rows, bits.data());
+        const Entry& wanted = entries_[0];
+        return strings.each(offsets, wide, rows, bits,
+                            [&](std::size_t start, std::size_t length) { return same(wanted, start, length); });
     }
-    if (entries_.size() <= kFew && data.size() >= 8) {
-        return wide ? match_few<std::uint64_t>(offsets.data(), data, rows, bits.data())
-                    : match_few<std::uint32_t>(offsets.data(), data, rows, bits.data());
+    if (!few_.empty()) {
+        return strings.each(offsets, wide, rows, bits, [&](std::size_t start, std::size_t length) {
+            const std::uint64_t first = strings.first_word(start, length);
+            const std::uint64_t last = strings.last_word(start, length);
+            return same(few_[few_slot(few_factor_, first, last, length)], start, length);
+        });
     }
-    wide ? match_many<std::uint64_t>(offsets.data(), data, rows, bits.data())
-         : match_many<std::uint32_t>(offsets.data(), data, rows, bits.data());
-}
-
-template <class Offset>
-void StringSet::match_one(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
-                          std::uint8_t* bits) const {
-    const Entry& wanted = entries_[0];
-    const std::size_t length = wanted.length;
-    if (length > data.size()) return;
-    const std::size_t room = data.size() - length;  // the last place where it could begin
-    static constexpr std::byte kNothing[8] = {};
-    const std::byte* base = data.size() >= 8 ? data.data() : kNothing;
-    const std::size_t last_load = data.size() >= 8 ? data.size() - 8 : 0;
-    const std::uint64_t mask = length >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * length)) - 1;
-    const bool rest = length > 16;
-    const bool cramped = data.size() < 8 && length > 0;
-    Offset before = offset_at<Offset>(offsets, 0);
-    for (std::size_t row = 0; row < rows; ++row) {
-        const Offset after = offset_at<Offset>(offsets, row + 1);
-        const std::size_t start = before;
-        const bool fits = (static_cast<std::size_t>(after) - start == length) & (start <= room);
-        before = after;
-        bool same;
-        if (cramped) {
-            same = fits && std::memcmp(data.data() + start, bytes_.data(), length) == 0;
-        } else {
-            // Near the end of the data a short string is read with what lies before it, and that is shifted out.
-            const std::size_t at = fits ? std::min(start, last_load) : 0;
-            const std::uint64_t word = load(base + at) >> (fits ? 8 * std::min<std::size_t>(start - at, 7) : 0);
-            const std::uint64_t tail = length > 8 ? load(base + (fits ? start + length - 8 : 0)) : 0;
-            same = fits & ((word & mask) == wanted.first) & (tail == wanted.last);
-        }
-        if (rest && same) same = std::memcmp(data.data() + start, bytes_.data(), length) == 0;
-        bits[row >> 3] = static_cast<std::uint8_t>(bits[row >> 3] | (same ? 1U << (row & 7) : 0U));
-    }
-}
-
-// REQUIRES: data.size() >= 8.
-template <class Offset>
-void StringSet::match_few(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
-                          std::uint8_t* bits) const {
-    const std::size_t last_load = data.size() - 8;
-    Offset before = offset_at<Offset>(offsets, 0);
-    for (std::size_t row = 0; row < rows; ++row) {
-        const Offset after = offset_at<Offset>(offsets, row + 1);
-        const std::size_t start = before;
-        const std::size_t end = after;
-        before = after;
-        if ((end < start) | (end > data.size())) continue;
-        const std::size_t length = end - start;
-        const std::byte* at = data.data() + start;
-        std::uint64_t first;
-        if (start <= last_load) {
-            first = load(at) & (length >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * (length & 7))) - 1);
-        } else {
-            first = load_short(at, length);  // fewer than 8 bytes are left
-        }
-        const bool longer = length > 8;
-        const std::uint64_t tail = load(longer ? at + length - 8 : data.data()) & (longer ? ~std::uint64_t{0} : 0);
-        bool same = false;
-        for (const Entry& entry : entries_)
-            same |= (entry.first == first) & (entry.last == tail) & (entry.length == length);
-        if (same && length > 16) same = contains(at, length, first, tail);
-        bits[row >> 3] = static_cast<std::uint8_t>(bits[row >> 3] | (same ? 1U << (row & 7) : 0U));
-    }
-}
-
-template <class Offset>
-void StringSet::match_many(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
-                           std::uint8_t* bits) const {
-    Offset before = offset_at<Offset>(offsets, 0);
-    for (std::size_t row = 0; row < rows; ++row) {
-        const Offset after = offset_at<Offset>(offsets, row + 1);
-        const std::size_t start = before;
-        const std::size_t end = after;
-        before = after;
-        if (end < start || end > data.size()) continue;
-        const std::size_t length = end - start;
+    strings.each(offsets, wide, rows, bits, [&](std::size_t start, std::size_t length) {
         const std::size_t told = std::min(length, kLengthsTold);
-        if (told >= lengths_.size() || !lengths_[told]) continue;
-        const std::byte* at = data.data() + start;
-        if (contains(at, length, first_word(data, start, length), last_word(at, length))) {
-            bits[row >> 3] = static_cast<std::uint8_t>(bits[row >> 3] | 1U << (row & 7));
-        }
-    }
+        if (told >= lengths_.size() || !lengths_[told]) return false;
+        return contains(strings.at(start), length, strings.first_word(start, length), strings.last_word(start, length));
+    });
 }
 
 }  // namespace nearrow

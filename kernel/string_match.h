@@ -34,15 +34,8 @@ class StringSet {
         std::size_t length;
         std::size_t rest;  // where its bytes begin in bytes_
     };
-    template <class Offset>
-    void match_one(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
-                   std::uint8_t* bits) const;
-    template <class Offset>
-    void match_few(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
-                   std::uint8_t* bits) const;
-    template <class Offset>
-    void match_many(const std::byte* offsets, std::span<const std::byte> data, std::size_t rows,
-                    std::uint8_t* bits) const;
+    static constexpr std::size_t kNowhere = ~std::size_t{0};  // the length of an entry that nothing equals
+    void spread_few();
     bool contains(const std::byte* at, std::size_t length, std::uint64_t first, std::uint64_t last) const;
 
     std::vector<Entry> entries_;
@@ -50,6 +43,8 @@ class StringSet {
     std::vector<std::int32_t> slots_;  // open addressing: an entry, or -1; mostly empty
     std::size_t mask_ = 0;
     std::vector<bool> lengths_;  // which lengths occur, up to a limit
+    std::vector<Entry> few_;     // a few entries, each in its own slot
+    std::uint64_t few_factor_ = 0;
 };
 
 }  // namespace nearrow

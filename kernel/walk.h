@@ -39,6 +39,7 @@ class Pool {
     }
     int size() const { return size_; }
     int* size_of() { return &size_; }
+    int capacity() const { return capacity_; }
     bool full() const { return size_ == capacity_; }
     uint64_t worst() const { return full() ? entries_[static_cast<size_t>(size_ - 1)] : ~uint64_t{0}; }
     uint64_t* data() { return entries_.data(); }

@@ -13,6 +13,7 @@
 #include "../searcher.h"
 #include "arrays.h"
 #include "module.h"
+#include "selection.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -91,9 +92,17 @@ int beam_of(const GraphView& view, std::optional<int64_t> ef, double target, int
     return static_cast<int>(std::min<int64_t>(*ef, 0x3FFFFFFF));
 }
 
-nb::tuple search_one(Graph& graph, const Query& query, int64_t k, std::optional<int64_t> ef, double target) {
+AcceptBits bits_of(const Selection* selection, const Graph& graph) {
+    if (selection == nullptr) return {};
+    if (&selection->graph() != &graph.view()) throw std::invalid_argument("the selection belongs to another graph");
+    return selection->bits();
+}
+
+nb::tuple search_one(Graph& graph, const Query& query, int64_t k, std::optional<int64_t> ef, double target,
+                     const Selection* selection) {
     check_dimension(query.shape(0), graph.vectors().dimension());
     const int beam = beam_of(graph.view(), ef, target, k);
+    const AcceptBits bits = bits_of(selection, graph);
     const auto width = static_cast<size_t>(std::min<int64_t>(k, graph.view().rows()));
     Output<int64_t> positions(width);
     Output<float> distances(width);
@@ -101,7 +110,7 @@ nb::tuple search_one(Graph& graph, const Query& query, int64_t k, std::optional<
     {
         const nb::gil_scoped_release release;
         std::unique_ptr<Searcher> searcher = graph.borrow();
-        found = searcher->search(query.data(), k, beam, {}, positions.data, distances.data);
+        found = searcher->search(query.data(), k, beam, bits, positions.data, distances.data);
         graph.give_back(std::move(searcher));
     }
     if (found < 0) refuse_query();
@@ -110,26 +119,20 @@ nb::tuple search_one(Graph& graph, const Query& query, int64_t k, std::optional<
 
 constexpr size_t kCounters = 4;
 
-nb::object bits_by_node(const Graph& graph, const Bits& accept) {
-    const AcceptBits bits = accept_bits(accept, std::nullopt, graph.view().rows());
-    const size_t size = (static_cast<size_t>(graph.view().nodes()) + 7) / 8;
-    Output<uint8_t> out(size);
-    std::fill(out.data, out.data + size, uint8_t{0});
-    {
-        const nb::gil_scoped_release release;
-        node_bits(graph.view(), bits, out.data);
-    }
-    return nb::cast(out.array({size}));
+std::unique_ptr<Selection> make_selection(const Graph& graph, Bits accept, std::optional<int64_t> count, int depth) {
+    if (depth < 0 || depth > static_cast<int>(Depth::sketch)) throw std::invalid_argument("depth must be from 0 to 2");
+    return std::make_unique<Selection>(graph.view(), std::move(accept), count, static_cast<Depth>(depth));
 }
 
 nb::tuple search_many(Graph& graph, const Queries& queries, int64_t k, std::optional<int64_t> ef, double target,
-                      const std::optional<Bits>& accept, std::optional<int64_t> accept_count, int threads, int way,
-                      const std::optional<Bits>& accept_nodes) {
+                      const Selection* selection, int threads, int way) {
     check_dimension(queries.shape(1), graph.vectors().dimension());
     const int beam = beam_of(graph.view(), ef, target, k);
-    AcceptBits bits = accept_bits(accept, accept_count, graph.view().rows());
-    if (bits.data != nullptr) bits.nodes = accept_bits(accept_nodes, 0, graph.view().nodes()).data;
-    if (way < 0 || way > static_cast<int>(Way::two_hops)) throw std::invalid_argument("way must be from 0 to 3");
+    const AcceptBits bits = bits_of(selection, graph);
+    if (way < 0 || way > static_cast<int>(Way::sketch) || way == static_cast<int>(Way::exact))
+        throw std::invalid_argument("way must be 0 to 3, or 5");
+    if (way == static_cast<int>(Way::sketch) && bits.sketch == nullptr)
+        throw std::invalid_argument("there is no sketch of this selection");
     const size_t n = queries.shape(0);
     const auto width = static_cast<size_t>(std::min<int64_t>(k, graph.view().rows()));
     Output<int64_t> positions(n * width);
@@ -243,6 +246,9 @@ nb::dict stats(const Graph& graph) {
 }  // namespace
 
 void bind_graph(nb::module_& module) {
+    nb::class_<Selection>(module, "Selection", "Which rows of a graph a search may return.")
+        .def_prop_ro("has_sketch", &Selection::has_sketch)
+        .def_prop_ro("nbytes", &Selection::nbytes);
     nb::class_<Graph>(module, "Graph", "A graph over vectors, in the form of its file.")
         .def(nb::init<const nb::object&, const Vectors&, const char*>(), "buffer"_a, "vectors"_a, "metric"_a,
              nb::keep_alive<1, 3>())
@@ -250,10 +256,10 @@ void bind_graph(nb::module_& module) {
                     "threads"_a, "seed"_a, "progress"_a.none(), nb::keep_alive<0, 1>())
         .def("merge", &merge, "vectors"_a, "positions"_a, "codes"_a, "threads"_a, "seed"_a, "progress"_a.none(),
              nb::keep_alive<0, 2>())
-        .def("search_one", &search_one, "query"_a, "k"_a, "ef"_a.none(), "target"_a)
-        .def("search_many", &search_many, "queries"_a, "k"_a, "ef"_a.none(), "target"_a, "accept"_a.none(),
-             "accept_count"_a.none(), "threads"_a, "way"_a = 0, "accept_nodes"_a = nb::none())
-        .def("node_bits", &bits_by_node, "accept"_a)
+        .def("search_one", &search_one, "query"_a, "k"_a, "ef"_a.none(), "target"_a, "selection"_a = nb::none())
+        .def("search_many", &search_many, "queries"_a, "k"_a, "ef"_a.none(), "target"_a, "selection"_a.none(),
+             "threads"_a, "way"_a = 0)
+        .def("select", &make_selection, "accept"_a, "count"_a.none(), "depth"_a, nb::keep_alive<0, 1>())
         .def(
             "beam_for", [](const Graph& graph, double target, int64_t k) { return beam_for(graph.view(), target, k); },
             "target"_a, "k"_a)

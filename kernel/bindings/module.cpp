@@ -53,6 +53,7 @@ NB_MODULE(_kernel, module) {
     bind_graph(module);
     bind_flat(module);
     bind_string_match(module);
+    bind_columns(module);
 #ifdef NEARROW_ID_TABLE
     bind_id_table(module);
 #endif

@@ -11,6 +11,7 @@ void bind_graph(nanobind::module_& module);
 void bind_flat(nanobind::module_& module);
 void bind_id_table(nanobind::module_& module);
 void bind_string_match(nanobind::module_& module);
+void bind_columns(nanobind::module_& module);
 
 namespace nearrow {
 

@@ -7,10 +7,12 @@
 
 #include <cstring>
 #include <memory>
-#include <string>
+#include <string_view>
 #include <vector>
 
+#include "../string_pattern.h"
 #include "arrays.h"
+#include "lent.h"
 #include "module.h"
 
 namespace nb = nanobind;
@@ -18,30 +20,10 @@ using namespace nb::literals;
 
 namespace {
 
+using nearrow::Lent;
+using nearrow::Place;
+using nearrow::StringPattern;
 using nearrow::StringSet;
-
-// A buffer that Python lent us, given back at the end; None is empty.
-class Lent {
-  public:
-    explicit Lent(nb::handle source) {
-        if (source.is_none()) return;
-        if (PyObject_GetBuffer(source.ptr(), &view_, PyBUF_SIMPLE) != 0) throw nb::python_error();
-        held_ = true;
-    }
-    Lent(const Lent&) = delete;
-    Lent& operator=(const Lent&) = delete;
-    ~Lent() {
-        if (held_) PyBuffer_Release(&view_);
-    }
-    std::span<const std::byte> bytes() const {
-        if (!held_) return {};
-        return {static_cast<const std::byte*>(view_.buf), static_cast<std::size_t>(view_.len)};
-    }
-
-  private:
-    Py_buffer view_ = {};
-    bool held_ = false;
-};
 
 // The values of an Arrow string array: its offsets, data, and place in them.
 std::unique_ptr<StringSet> make_set(nb::handle offsets, nb::handle data, std::size_t offset, std::size_t length) {
@@ -65,23 +47,25 @@ std::unique_ptr<StringSet> make_set(nb::handle offsets, nb::handle data, std::si
     return std::make_unique<StringSet>(values);
 }
 
-nb::object match(const StringSet& set, nb::handle offsets, nb::handle data, std::size_t offset, std::size_t length,
+// Of a set or a pattern: a bit for each row.
+template <class Wanted>
+nb::object match(const Wanted& wanted, nb::handle offsets, nb::handle data, std::size_t offset, std::size_t length,
                  bool wide) {
     const Lent lent_offsets(offsets);
     const Lent lent_data(data);
-    const auto positions = lent_offsets.bytes();
-    const std::size_t width = wide ? 8 : 4;
-    if (offset > (std::size_t{1} << 40) || length > (std::size_t{1} << 40) ||
-        (offset + length + 1) * width > positions.size()) {
-        throw std::invalid_argument("the column's offsets are shorter than its rows");
-    }
+    const auto positions = nearrow::offsets_of(lent_offsets, offset, length, wide);
     const std::size_t size = (length + 7) / 8;
     nearrow::Output<std::uint8_t> bits(size);
     {
         const nb::gil_scoped_release release;
-        set.match(positions.subspan(offset * width), wide, lent_data.bytes(), length, {bits.data, size});
+        wanted.match(positions, wide, lent_data.bytes(), length, {bits.data, size});
     }
     return nb::cast(bits.array({size}));
+}
+
+std::unique_ptr<StringPattern> make_pattern(nb::bytes text, int place) {
+    if (place < 0 || place > static_cast<int>(Place::anywhere)) throw std::invalid_argument("place must be 0, 1 or 2");
+    return std::make_unique<StringPattern>(std::string_view(text.c_str(), text.size()), static_cast<Place>(place));
 }
 
 }  // namespace
@@ -89,6 +73,9 @@ nb::object match(const StringSet& set, nb::handle offsets, nb::handle data, std:
 void bind_string_match(nb::module_& module) {
     nb::class_<StringSet>(module, "StringSet", "Strings to look for in Arrow columns.")
         .def("__len__", &StringSet::size)
-        .def("match", &match, "offsets"_a, "data"_a.none(), "offset"_a, "length"_a, "wide"_a);
+        .def("match", &match<StringSet>, "offsets"_a, "data"_a.none(), "offset"_a, "length"_a, "wide"_a);
+    nb::class_<StringPattern>(module, "StringPattern", "A text to look for in the strings of Arrow columns.")
+        .def("match", &match<StringPattern>, "offsets"_a, "data"_a.none(), "offset"_a, "length"_a, "wide"_a);
+    module.def("string_pattern", &make_pattern, "text"_a, "place"_a);
     module.def("string_set", &make_set, "offsets"_a, "data"_a.none(), "offset"_a, "length"_a);
 }

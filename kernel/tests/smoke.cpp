@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <thread>
@@ -37,15 +38,19 @@ double search_all(const GraphView& graph, const Vectors& vectors, const std::vec
     int64_t wanted = 0;
     const auto dimension = static_cast<size_t>(vectors.dimension());
     std::vector<uint8_t> by_node(static_cast<size_t>(graph.nodes() + 7) / 8, 0);
-    if (accept.data != nullptr) node_bits(graph, accept, by_node.data());
+    std::unique_ptr<Sketch> sketch;
+    if (accept.data != nullptr) {
+        node_bits(graph, accept, by_node.data());
+        if (can_sketch(graph, accept.count)) sketch = std::make_unique<Sketch>(graph, by_node.data());
+    }
     for (size_t at = 0; at < queries.size(); at += dimension) {
         const int64_t n = searcher.search(queries.data() + at, 10, 80, accept, found, near);
         exact.set_query(queries.data() + at);
         const int64_t m = flat_search(vectors, exact, 10, accept, truth, nearest);
         require(n == m, "min(k, accepted) hits");
-        for (const Way way : {Way::scan, Way::through, Way::two_hops}) {
-            if (accept.data == nullptr) break;
-            const AcceptBits both{accept.data, accept.count, by_node.data()};
+        for (const Way way : {Way::scan, Way::through, Way::two_hops, Way::sketch}) {
+            if (accept.data == nullptr || (way == Way::sketch && sketch == nullptr)) break;
+            const AcceptBits both{accept.data, accept.count, by_node.data(), sketch.get()};
             int64_t other[10];
             float distances[10];
             require(searcher.search(queries.data() + at, 10, 80, both, other, distances, way) == m,

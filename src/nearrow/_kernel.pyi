@@ -16,6 +16,12 @@ class Vectors:
     @property
     def dimension(self) -> int: ...
 
+class Selection:
+    @property
+    def has_sketch(self) -> bool: ...
+    @property
+    def nbytes(self) -> int: ...
+
 class Graph:
     def __init__(self, buffer: Any, vectors: Vectors, metric: str) -> None: ...
     @staticmethod
@@ -40,7 +46,12 @@ class Graph:
         progress: Callable[[int, int], bool] | None,
     ) -> Graph: ...
     def search_one(
-        self, query: npt.NDArray[np.float32], k: int, ef: int | None, target: float
+        self,
+        query: npt.NDArray[np.float32],
+        k: int,
+        ef: int | None,
+        target: float,
+        selection: Selection | None = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]: ...
     def search_many(
         self,
@@ -48,13 +59,11 @@ class Graph:
         k: int,
         ef: int | None,
         target: float,
-        accept: npt.NDArray[np.uint8] | None,
-        accept_count: int | None,
+        selection: Selection | None,
         threads: int,
         way: int = 0,
-        accept_nodes: npt.NDArray[np.uint8] | None = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int32], npt.NDArray[np.int64]]: ...
-    def node_bits(self, accept: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]: ...
+    def select(self, accept: npt.NDArray[np.uint8], count: int | None, depth: int) -> Selection: ...
     def beam_for(self, target: float, k: int) -> int: ...
     def check(self) -> list[str]: ...
     def stats(self) -> dict[str, Any]: ...
@@ -66,6 +75,27 @@ class StringSet:
     def __len__(self) -> int: ...
     def match(self, offsets: Any, data: Any, offset: int, length: int, wide: bool) -> npt.NDArray[np.uint8]: ...
 
+class StringPattern:
+    def match(self, offsets: Any, data: Any, offset: int, length: int, wide: bool) -> npt.NDArray[np.uint8]: ...
+
+def string_pattern(text: bytes, place: int) -> StringPattern: ...
+def match_lists(
+    offsets: Any,
+    offset: int,
+    length: int,
+    wide: bool,
+    marks: npt.NDArray[np.uint8],
+    first: int,
+    elements: int,
+    every: bool,
+) -> npt.NDArray[np.uint8]: ...
+def tally(
+    numbers: npt.NDArray[np.int32],
+    starts: npt.NDArray[np.int32] | None,
+    wanted: npt.NDArray[np.uint8] | None,
+    rows: int,
+    distinct: int,
+) -> npt.NDArray[np.int64]: ...
 def string_set(offsets: Any, data: Any, offset: int, length: int) -> StringSet: ...
 
 class IdColumn:

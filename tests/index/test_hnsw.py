@@ -442,7 +442,8 @@ def test_damaged_graphs_are_refused_or_harmless(tmp_path: Path) -> None:
                 return
             used += 1
             for bits in (None, accept):
-                positions, distances, counts = graph.search(rows[:4], 5, ef_search=30, accept=bits)
+                chosen = None if bits is None else graph.select(bits, depth="sketch")
+                positions, distances, counts = graph.search(rows[:4], 5, ef_search=30, selection=chosen)
                 assert (counts == 5).all() and (positions >= 0).all() and (positions < 400).all()
                 true = ((rows[positions[0]].astype(float) - rows[0]) ** 2).sum(1)
                 assert np.allclose(true, distances[0], rtol=1e-5, atol=1e-9)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearrow.index.strings import StringSet
+from nearrow.index.strings import Place, StringPattern, StringSet
 
 WORDS = [
     "",
@@ -92,3 +92,38 @@ def test_a_column_shorter_than_its_rows_is_refused() -> None:
         strings.match(b"\0\0\0\0" * 4, b"", 2**62, 1, False)
     with pytest.raises(InvalidArgumentError):
         _kernel.string_set(b"\0\0\0\0\7\0\0\0", b"a", 0, 1)
+
+
+SHORT = st.text(alphabet="abé", max_size=20)
+
+
+@given(st.lists(st.none() | SHORT, max_size=40), SHORT, st.sampled_from(["begin", "end", "anywhere"]), st.booleans())
+def test_patterns_agree_with_python(rows: list[str | None], text: str, place: Place, large: bool) -> None:
+    column = pa.array(rows, pa.large_string() if large else pa.string())
+    for skipped in (0, 3):
+        bits = StringPattern(text, place).match(column.slice(skipped))
+        flags = np.unpackbits(bits, bitorder="little")
+        for row, flag in zip(rows[skipped:], flags, strict=False):
+            if row is not None:
+                test = {"begin": row.startswith, "end": row.endswith, "anywhere": row.__contains__}[place]
+                assert flag == test(text)
+        assert not flags[len(rows[skipped:]) :].any()
+
+
+def test_a_text_is_found_in_long_columns_and_never_across_two_rows() -> None:
+    rows = [f"{'x' * (i % 50)}needle{i}" if i % 97 == 0 else "need" if i % 2 else "le" * (i % 5) for i in range(20_000)]
+    flags = np.unpackbits(StringPattern("needle", "anywhere").match(pa.array(rows)), bitorder="little")
+    assert np.flatnonzero(flags).tolist() == list(range(0, 20_000, 97))
+
+
+@pytest.mark.parametrize("place", ["begin", "end", "anywhere"])
+@pytest.mark.parametrize("width", [np.int32, np.int64])
+def test_damaged_offsets_never_read_outside(width: type, place: Place) -> None:
+    for text in ("ab", "abcdabcdab", "", "q" * 40):
+        pattern = StringPattern(text, place)._pattern
+        for bad in (11, 1_000_000, np.iinfo(width).max, -1, np.iinfo(width).min, 5):
+            for at in range(6):
+                offsets = np.array([0, 2, 4, 6, 8, 10], width)
+                offsets[at] = bad
+                assert len(pattern.match(offsets.tobytes(), b"abcdabcdab", 0, 5, width is np.int64)) == 1
+                assert len(pattern.match(offsets.tobytes(), b"", 0, 5, width is np.int64)) == 1

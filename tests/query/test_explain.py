@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from mixed_rows import DIMENSION, mixed_collection
 import nearrow
 from nearrow.collection import Collection
 from nearrow.query.accept import Accept
-from nearrow.query.planner import CODES, EXACT, MASKED, RANGE, SKIP, TWO_HOPS, WALK, strategy_of
+from nearrow.query.planner import CODES, EXACT, MASKED, RANGE, SKETCH, SKIP, TWO_HOPS, WALK, strategy_of
 from nearrow.query.query import VectorQuery
 from nearrow.query.request import Request
 
@@ -45,6 +46,14 @@ def explained(collection: Collection, **arguments: Any) -> dict[str, Any]:
 def test_the_plan_follows_from_numbers_alone(rows: int, accepted: int, k: int, expected: str) -> None:
     request = Request(VectorQuery(k), QUERY)
     assert strategy_of(request, rows, Accept(BITS, accepted), beam=40) == expected
+
+
+def test_a_filter_with_a_sketch_is_scanned_until_a_walk_is_cheaper() -> None:
+    request = Request(VectorQuery(10), QUERY)
+    for accepted, expected in ((100_000, SKETCH), (600_000, MASKED)):
+        sketched = Accept(BITS, accepted)
+        sketched.prepared.selection = SimpleNamespace(has_sketch=True)  # type: ignore[assignment]
+        assert strategy_of(request, 1_000_000, sketched, beam=40) == expected
 
 
 def test_a_part_without_a_filter_is_walked_and_one_without_a_graph_is_scanned() -> None:

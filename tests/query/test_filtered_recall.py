@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 
 import nearrow
+from nearrow import _kernel
 from nearrow.collection import Collection
-from nearrow.index.graph import GIVEN_UP, WAY_NUMBERS, Way
+from nearrow.index.graph import GIVEN_UP, WAY_NUMBERS, Graph, Way
+from nearrow.index.vectors import Vectors
 
 SHARES = [0.0001, 0.001, 0.003, 0.01, 0.05, 0.10, 0.40, 0.90]
 CORRELATIONS = ["uncorrelated", "correlated", "anti-correlated"]
@@ -80,7 +82,7 @@ def test_recall_holds_under_real_metadata(planted: Planted, where: dict[str, Any
     assert planted.collection.recall(k=10, sample=60, where=where) >= 0.95
 
 
-@pytest.mark.parametrize("way", ["scan", "through", "two hops"])
+@pytest.mark.parametrize("way", ["scan", "through", "two hops", "sketch"])
 @pytest.mark.parametrize("correlation", CORRELATIONS)
 @pytest.mark.parametrize("share", [0.0002, 0.003, 0.1, 0.4, 0.9])
 def test_every_way_fills_its_answer(planted: Planted, share: float, correlation: str, way: Way) -> None:
@@ -93,8 +95,7 @@ def test_every_way_fills_its_answer(planted: Planted, share: float, correlation:
         queries,
         10,
         ef_search=64,
-        accept=np.packbits(passes, bitorder="little"),
-        accept_count=int(passes.sum()),
+        selection=part.graph.select(np.packbits(passes, bitorder="little"), depth="sketch"),
         counters=True,
         way=way,
     )
@@ -104,6 +105,54 @@ def test_every_way_fills_its_answer(planted: Planted, share: float, correlation:
     assert (np.diff(distances[:, :wanted], axis=1) >= 0).all()
     limits = planted.limits(queries, passes)
     found = np.count_nonzero(distances[:, :wanted] <= limits[:, None] + 1e-5) / (wanted * len(queries))
-    assert found >= (0.95 if share >= 0.1 or way == "scan" else 0.6)
+    assert found >= (0.95 if share >= 0.1 or way in ("scan", "sketch") else 0.6)
     ways = set((counters[:, 3] % GIVEN_UP).tolist())
     assert ways <= {WAY_NUMBERS[way], 4}
+
+
+def test_a_filter_that_is_asked_again_gets_a_sketch(planted: Planted) -> None:
+    where, _ = planted.passing(0.17, "uncorrelated")
+    query = planted.queries["uncorrelated"][0]
+    ways = []
+    for _ in range(5):
+        (part,) = planted.collection.search(query, k=10, where=where, explain=True).explanation.plan.parts
+        ways.append((part.strategy, part.measured["way"]))
+    assert ways[0][1] == "scan"
+    assert ways[-1] == ("sketch scan", "sketch")
+
+
+def test_sketches_score_alike_with_every_instruction_set(planted: Planted) -> None:
+    (part,) = planted.collection._view().parts
+    assert part.graph is not None
+    _, passes = planted.passing(0.4, "anti-correlated")
+    selection = part.graph.select(np.packbits(passes, bitorder="little"), depth="sketch")
+    queries = planted.queries["anti-correlated"]
+    usual = _kernel.simd()
+    try:
+        answers = []
+        for name in ("scalar", usual):
+            assert _kernel.force_simd(name)
+            answers.append(part.graph.search(queries, 10, selection=selection, way="sketch", counters=True))
+    finally:
+        _kernel.force_simd(usual)
+    for one, other in zip(*answers, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_dot_products_and_most_of_a_large_graph_get_no_sketch() -> None:
+    rows = np.random.default_rng(1).standard_normal((3_000, 16)).astype(np.float32)
+    half = np.packbits(np.arange(3_000) % 2 == 0, bitorder="little")
+    for metric, expected in (("l2", True), ("cosine", True), ("dot", False)):
+        graph = Graph.build(Vectors(rows), metric=metric, threads=1)
+        selection = graph.select(half, depth="sketch")
+        assert selection.has_sketch == expected
+        assert selection.nbytes > 0
+        with pytest.raises(ValueError, match="no sketch"):
+            graph.search(rows[:1], 5, selection=graph.select(half), way="sketch")
+
+
+def test_a_selection_of_another_graph_is_refused() -> None:
+    rows = np.random.default_rng(1).standard_normal((100, 8)).astype(np.float32)
+    one, other = (Graph.build(Vectors(rows), metric="l2", threads=1) for _ in range(2))
+    with pytest.raises(ValueError, match="another graph"):
+        other.search_one(rows[0], 5, selection=one.select(np.full(13, 255, np.uint8)))

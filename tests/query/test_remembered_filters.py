@@ -138,3 +138,18 @@ def test_estimates_follow_the_zone_maps() -> None:
     assert share({"$or": [{"n": {"$lt": 25}}, {"n": {"$gte": 25}}]}) > 0.75
     for where in ({"s": "b"}, {"s": {"$like": "a%"}}, {"b": True}, {"id": {"$exists": True}}, {"$not": {"s": "b"}}):
         assert 0.0 < share(where) < 1.0
+
+
+def test_bitmaps_of_merged_segments_are_let_go() -> None:
+    collection = nearrow.connect(":memory:").create_collection("merged", dimension=4, metric="l2")
+    for batch in range(3):
+        ids = list(range(2_000 * batch, 2_000 * batch + 2_000))
+        collection.add(ids=ids, vectors=np.ones((2_000, 4), np.float32), metadata=[{"n": i % 7} for i in ids])
+        collection.flush()
+    cache = collection._filters.cache
+    assert collection.count({"n": 3}) == 857
+    collection.facets(["n"], where={"n": 3})
+    assert cache.stats().entries == collection._filters.facet_values.stats().entries == 3
+    collection.compact()
+    assert collection.count({"n": 3}) == 857
+    assert (cache.stats().entries, collection._filters.facet_values.stats().entries) == (1, 0)

@@ -21,11 +21,16 @@ Codes = Literal["auto", 4, 8] | None
 
 EF_CONSTRUCTION = 80
 
-Way = Literal["auto", "scan", "through", "two hops"]
-WAY_NUMBERS: dict[Way, int] = {"auto": 0, "scan": 1, "through": 2, "two hops": 3}
-WAYS = ("walk", "scan", "through", "two hops", "exact")
-"""What a search reports: the plain walk, the scan of codes, the two filtered walks, the scan of the vectors."""
+Way = Literal["auto", "scan", "through", "two hops", "sketch"]
+WAY_NUMBERS: dict[Way, int] = {"auto": 0, "scan": 1, "through": 2, "two hops": 3, "sketch": 5}
+WAYS = ("walk", "scan", "through", "two hops", "exact", "sketch")
+"""What a search reports: the plain walk; the scan of codes; the two filtered walks; the scans of vectors and sketches."""
 GIVEN_UP = 8
+
+Depth = Literal["rows", "nodes", "sketch"]
+DEPTHS: dict[Depth, int] = {"rows": 0, "nodes": 1, "sketch": 2}
+Selection = _kernel.Selection
+"""Which rows of one graph a search may return, and what was prepared to find them quickly. Immutable."""
 
 
 def _codes_number(codes: Codes) -> int:
@@ -123,9 +128,13 @@ class Graph:
         """The ef_search at which the measured curve reaches the recall asked."""
         return self._kernel.beam_for(target_recall, k)
 
-    def node_bits(self, accept: Bits) -> Bits:
-        """`accept` in the order of the graph's nodes: searches with both are quicker. Costs nanoseconds a row accepted."""
-        return self._kernel.node_bits(accept)
+    def select(self, accept: Bits, count: int | None = None, depth: Depth = "rows") -> Selection:
+        """The rows that searches may return, as packed bits, prepared for as many searches as `depth` is worth.
+
+        "nodes" puts them in the order of the graph's nodes, at nanoseconds a row accepted; "sketch" also keeps one bit a
+        dimension of each, where that pays (not for dot, nor for most of a large graph): some 50 ns a row and 50 bytes.
+        """
+        return self._kernel.select(accept, count, DEPTHS[depth])
 
     def check(self) -> list[str]:
         """The full audit: digest, bounds, maps, reachability of every node. An empty list means sound."""
@@ -138,31 +147,31 @@ class Graph:
         *,
         ef_search: int | None = None,
         target_recall: float = 0.95,
-        accept: Bits | None = None,
-        accept_count: int | None = None,
+        selection: Selection | None = None,
         threads: int = 1,
         counters: bool = False,
         way: Way = "auto",
-        accept_nodes: Bits | None = None,
     ) -> Any:
         """(positions int64[b, k], distances float32[b, k], counts int32[b]); beyond a count: −1 and infinity.
 
         Always min(k, accepted) hits, sorted by (distance, position), distances exact. k is cut to the number of rows.
         With counters=True a fourth array int64[b, 4]: hops, code distances, exact distances, and how the candidates were
         found (WAYS; GIVEN_UP added where a walk was finished by a scan). way: how they are to be found under a filter.
-        accept_nodes: `node_bits(accept)`, for a filter that is asked more than once.
         """
         array = query_batch(queries, self.vectors.dimension)
-        result = self._kernel.search_many(
-            array, k, ef_search, target_recall, accept, accept_count, threads or 0, WAY_NUMBERS[way], accept_nodes
-        )
+        result = self._kernel.search_many(array, k, ef_search, target_recall, selection, threads or 0, WAY_NUMBERS[way])
         return result if counters else result[:3]
 
     def search_one(
-        self, query: Floats, k: int, ef_search: int | None = None, target_recall: float = 0.95
+        self,
+        query: Floats,
+        k: int,
+        ef_search: int | None = None,
+        target_recall: float = 0.95,
+        selection: Selection | None = None,
     ) -> tuple[Positions, Floats]:
-        """One unfiltered query with as little as possible around the walk: (positions, distances)."""
-        return self._kernel.search_one(query, k, ef_search, target_recall)
+        """One query with as little as possible around the search: (positions, distances)."""
+        return self._kernel.search_one(query, k, ef_search, target_recall, selection)
 
     def merge(
         self,

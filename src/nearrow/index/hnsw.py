@@ -101,14 +101,11 @@ class HnswIndex:
         if self._alive is not None:
             size = (rows + 7) // 8
             bits = self._alive if bits is None else bits[:size] & self._alive
+        selection = None if bits is None else self.graph.select(bits)
         if array.ndim == 1:
-            result = self.graph.search(
-                array[None], k, ef_search=ef_search, target_recall=target_recall, accept=bits, threads=1
-            )
-            count = int(result[2][0])
-            return result[0][0, :count], result[1][0, :count]
+            return self.graph.search_one(array, k, ef_search, target_recall, selection)
         positions, distances, _ = self.graph.search(
-            array, k, ef_search=ef_search, target_recall=target_recall, accept=bits, threads=threads
+            array, k, ef_search=ef_search, target_recall=target_recall, selection=selection, threads=threads
         )
         return positions, distances
 

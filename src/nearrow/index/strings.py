@@ -1,6 +1,8 @@
-"""Strings: which rows of a string column hold one of a few strings?"""
+"""Strings: which rows of a string column hold one of a few strings, or have a text in them?"""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +10,9 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from nearrow import _kernel
+
+Place = Literal["begin", "end", "anywhere"]
+PLACES: dict[Place, int] = {"begin": 0, "end": 1, "anywhere": 2}
 
 
 class StringSet:
@@ -32,3 +37,19 @@ class StringSet:
             return np.zeros(0, np.uint8)
         _, offsets, data = column.buffers()
         return self._set.match(offsets, data, column.offset, len(column), pt.is_large_string(column.type))
+
+
+class StringPattern:
+    """A text that strings begin with, end with, or have anywhere in them; any thread may match it."""
+
+    __slots__ = ("_pattern",)
+
+    def __init__(self, text: str, place: Place) -> None:
+        self._pattern = _kernel.string_pattern(text.encode(), PLACES[place])
+
+    def match(self, column: pa.Array) -> npt.NDArray[np.uint8]:
+        """As StringSet.match."""
+        if len(column) == 0:
+            return np.zeros(0, np.uint8)
+        _, offsets, data = column.buffers()
+        return self._pattern.match(offsets, data, column.offset, len(column), pt.is_large_string(column.type))

@@ -7,15 +7,16 @@ same, so does the whole answer: it is kept, too, so that a filter that is asked 
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from nearrow.index.hnsw import Graph
+from nearrow.index.graph import Depth, Graph, Selection
 from nearrow.query.facets import FacetCache
 from nearrow.query.filter import BitmapCache, Filter, SqlEngine, bits, columns_of, evaluate, prune
 from nearrow.query.filter.cache import BytesCache
@@ -24,16 +25,24 @@ from nearrow.query.parsed import ParsedFilters
 from nearrow.segment.rows import Bits
 from nearrow.segment.view import Part, View
 
-NODES_MIN = 1_000
-"""Fewer accepted rows are looked at as quickly in any order."""
+PREPARED_MIN = 512
+"""Fewer accepted rows are looked at as quickly as they come."""
+ASKED_FOR_NODES, ASKED_FOR_SKETCH = 2, 4
+"""How often a filter is asked until its rows are put in the order of nodes, and until they get a sketch: when the
+searches that would have been quicker with it have cost about as much as it does."""
 
 
-@dataclass
-class _ByNode:
+class _Prepared:
     """What is made of an Accept when it is used again. Two threads may make it twice, which does no harm."""
 
-    asked: int = 0
-    made: tuple[Graph, Bits] | None = None
+    __slots__ = ("asked", "graph", "renewed", "selection")
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.graph: Graph | None = None
+        self.selection: Selection | None = None
+        self.renewed: float = 0
+        """When it has been asked so often, the selection is prepared for more searches."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +53,33 @@ class Accept:
     count: int
     pruned: bool = False
     """The zone map answered: the rows were not looked at."""
-    by_node: _ByNode = field(default_factory=_ByNode, compare=False, repr=False)
+    prepared: _Prepared = field(default_factory=_Prepared, compare=False, repr=False)
 
-    def nodes(self, graph: Graph, queries: int = 1) -> Bits | None:
-        """The bitmap in the order of the graph's nodes, once these rows are asked for again (or by many queries)."""
-        if self.bits is None or self.count < NODES_MIN:
+    @property
+    def sketched(self) -> bool:
+        """Whether the rows have a sketch by now."""
+        return self.prepared.selection is not None and self.prepared.selection.has_sketch
+
+    def selection(self, graph: Graph, queries: int = 1) -> Selection | None:
+        """The rows as the graph's searches want them (None: all), prepared better the more they are asked for."""
+        if self.bits is None:
             return None
-        known = self.by_node
+        known = self.prepared
         known.asked += queries
-        made = known.made
-        if made is None or made[0] is not graph:
-            if known.asked <= 1:
-                return None
-            made = known.made = (graph, graph.node_bits(self.bits))
-        return made[1]
+        selection = known.selection
+        if selection is None or known.graph is not graph or known.asked >= known.renewed:
+            depth, known.renewed = self._depth(known.asked)
+            selection = known.selection = graph.select(self.bits, self.count, depth)
+            known.graph = graph
+        return selection
+
+    def _depth(self, asked: int) -> tuple[Depth, float]:
+        """How well to prepare for so many queries, and at how many to think again."""
+        if self.count < PREPARED_MIN:
+            return "rows", math.inf
+        if asked < ASKED_FOR_NODES:
+            return "rows", ASKED_FOR_NODES
+        return ("nodes", ASKED_FOR_SKETCH) if asked < ASKED_FOR_SKETCH else ("sketch", math.inf)
 
 
 ANSWERS_BYTES_MAX = 32 << 20
@@ -85,6 +107,7 @@ class Filters:
         self._sql = sql
         self._parsed = ParsedFilters(sql)
         self._answers: _Answers | None = None
+        self._parts: frozenset[Hashable] = frozenset()
 
     def parse(self, where: Any, schema: pa.Schema) -> Filter | None:
         """The filter that `where` spells; None for None."""
@@ -95,6 +118,7 @@ class Filters:
         answers = self._answers
         if answers is None or answers.view() is not view:
             answers = self._answers = _Answers(view)
+            self._forget_merged(view)
         if where is None or where.matches_all:
             return answers.every
         found = answers.by_filter.get(None, where.key)
@@ -103,6 +127,14 @@ class Filters:
             size = sum(0 if accept.bits is None else 2 * accept.bits.nbytes for accept in found)
             answers.by_filter.put_sized(None, where.key, found, size)
         return found
+
+    def _forget_merged(self, view: View) -> None:
+        """Let go of what was kept for parts that are no more. A search that still reads an older view only pays again."""
+        parts = frozenset(part.key for part in view.parts)
+        if parts != self._parts:
+            self._parts = parts
+            self.cache.keep_parts(parts)
+            self.facet_values.keep_parts(parts)
 
     def _accept(self, part: Part, where: Filter, schema: pa.Schema) -> Accept:
         verdict = prune(where, part.zone)

@@ -65,10 +65,11 @@ def search_one(view: View, metric: str, vector: Vector, query: VectorQuery, acce
 
 def _first_of_part(part: Part, metric: str, vector: Vector, query: VectorQuery, allowed: Accept) -> Found:
     graph = part.graph
-    if graph is None or allowed.bits is not None or query.exact or query.k is None or query.within is not None:
+    if graph is None or query.exact or query.k is None or query.within is not None or allowed.count == 0:
         return search_part(part, metric, vector[None, :], query, allowed, 1)[0].first(query.k)
     k = query.k if query.k < allowed.count else allowed.count
-    positions, distances = graph.search_one(vector, k, query.ef_search, query.target_recall)
+    selection = None if allowed.bits is None else allowed.selection(graph)
+    positions, distances = graph.search_one(vector, k, query.ef_search, query.target_recall, selection)
     return Found(_owner_zero(len(positions)), positions, distances)
 
 
@@ -91,9 +92,7 @@ def search_part(
             k,
             ef_search=query.ef_search,
             target_recall=query.target_recall,
-            accept=allowed.bits,
-            accept_count=allowed.count,
-            accept_nodes=allowed.nodes(part.graph, len(queries)),
+            selection=allowed.selection(part.graph, len(queries)),
             threads=threads,
         )
     if len(queries) == 1:  # every search gives min(k, accepted)

@@ -15,13 +15,14 @@ from nearrow.query.request import Request
 from nearrow.segment.view import Part
 
 SKIP, WORDS, EXACT, RANGE = "skip", "words", "exact scan", "range"
-CODES, MASKED, TWO_HOPS, WALK = "code scan", "masked walk", "two-hop walk", "walk"
+CODES, SKETCH, MASKED, TWO_HOPS, WALK = "code scan", "sketch scan", "masked walk", "two-hop walk", "walk"
 MEANING = {
     SKIP: "skipped, no row passes",
     WORDS: "the text index finds the rows",
     EXACT: "exact scan of the vectors that pass",
     RANGE: "exact scan for all within the distance",
     CODES: "scan of the codes that pass, the best ones measured exactly",
+    SKETCH: "scan of one bit a dimension of the rows that pass, the best ones scored by codes, then measured exactly",
     MASKED: "walk through everything, keeping what passes",
     TWO_HOPS: "walk over the rows that pass, through failing neighbours to theirs",
     WALK: "graph walk",
@@ -32,9 +33,12 @@ MEANING = {
 class Crossovers:
     """Where one way of searching a graph under a filter becomes cheaper than the next.
 
-    scan_rows: up to so many accepted rows are scanned (or 700 times the beam, if that is more). masked_share: from this
-    share of accepted rows everything is walked. The kernel decides by the same numbers (docs/decisions/072).
+    sketch_beams: with a sketch, up to so many rows for each one of the beam are scanned, more where fewer pass.
+    scan_rows: without, up to so many accepted rows are scanned (or 700 times the beam, if that is more). masked_share:
+    from this share of accepted rows everything is walked. The kernel decides by the same numbers (docs/decisions/073).
     """
+
+    sketch_beams: int = 1_200
 
     scan_rows: int = 6_000
     scan_beams: int = 700
@@ -152,6 +156,8 @@ def strategy_of(
         return EXACT
     if allowed.bits is None:
         return WALK
+    if allowed.sketched and allowed.count * allowed.count <= crossovers.sketch_beams * beam * rows:
+        return SKETCH
     if allowed.count <= max(crossovers.scan_rows, crossovers.scan_beams * beam):
         return CODES
     return MASKED if allowed.count / rows >= crossovers.masked_share else TWO_HOPS

@@ -49,9 +49,7 @@ def _measured(
         min(query.k or 1, allowed.count),
         ef_search=query.ef_search,
         target_recall=query.target_recall,
-        accept=allowed.bits,
-        accept_count=allowed.count,
-        accept_nodes=allowed.nodes(part.graph),
+        selection=allowed.selection(part.graph),
         counters=True,
     )
     seconds = time.perf_counter() - began

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -59,10 +59,10 @@ class BytesCache(Generic[Cached]):
                 _, (_, dropped) = self._entries.popitem(last=False)
                 self._bytes -= dropped
 
-    def forget_part(self, part: Hashable) -> None:
-        """Drop what belongs to a part that is gone (merged away, or a closed collection's)."""
+    def keep_parts(self, parts: Collection[Hashable]) -> None:
+        """Drop what belongs to other parts: they were merged away."""
         with self._lock:
-            for key in [key for key in self._entries if key[0] == part]:
+            for key in [key for key in self._entries if key[0] not in parts]:
                 self._bytes -= self._entries.pop(key)[1]
 
     def stats(self) -> CacheStats:

@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from nearrow.errors import FilterError
+from nearrow.index.columns import match_lists
 from nearrow.index.strings import StringSet
 from nearrow.query.filter import tree
 from nearrow.query.filter.arrow import mask_of_expression, with_columns
-from nearrow.query.filter.bits import Bits, all_of, concatenated, inverted, none_of, of_arrow, pack, unpack, where_valid
+from nearrow.query.filter.bits import Bits, all_of, concatenated, inverted, none_of, of_arrow, pack, where_valid
 from nearrow.query.filter.fields import chunks_of, list_parts, walk
-from nearrow.query.filter.mongo import match_strings
+from nearrow.query.filter.patterns import matching_rows
 from nearrow.query.filter.threads import mapped
 
 LOOKUP_SPAN_MAX = 1 << 22  # a set of integers closer together than this is a table of flags, not a hash table
@@ -90,7 +91,7 @@ def _bits(node: tree.Node, rows: _TableRows | _Elements) -> Bits:
         case tree.In(field):
             return _membership(node, rows.chunks(field))
         case tree.Match(field, kind, pattern):
-            return _leaf(rows.chunks(field), lambda chunk: of_arrow(match_strings(chunk, kind, pattern)), slow=True)
+            return _leaf(rows.chunks(field), lambda chunk: matching_rows(chunk, kind, pattern), slow=True)
         case tree.Quantified(field):
             return _leaf(rows.chunks(field), lambda chunk: _quantified(node, chunk))
     if isinstance(rows, _TableRows):
@@ -194,13 +195,26 @@ def _lookup(chunks: list[pa.Array], values: npt.NDArray[np.int64], low: int, hig
 
 
 def _quantified(node: tree.Quantified, array: pa.Array) -> Bits:
+    if not (pt.is_list(array.type) or pt.is_large_list(array.type)):
+        array = _as_list(array)
+    if len(array) == 0:
+        return none_of(0)
+    offsets = array.offsets
+    first, last = offsets[0].as_py(), offsets[-1].as_py()
+    marks = _bits(node.predicate, _Elements(array.values.slice(first, last - first)))
+
+    def piece(lists: pa.Array) -> tuple[Bits, int]:
+        found = match_lists(lists, marks, first, last - first, every=node.every)
+        return where_valid(found, lists), len(lists)
+
+    return concatenated(mapped(piece, [array]))
+
+
+def _as_list(array: pa.Array) -> pa.Array:
+    """A list array of another layout as a plain one."""
     offsets, values = list_parts(array)
-    flags = unpack(_bits(node.predicate, _Elements(values)), len(values))
-    before = np.zeros(len(values) + 1, dtype=np.int64)
-    np.cumsum(flags, out=before[1:])
-    matching = before[offsets[1:]] - before[offsets[:-1]]
-    wanted = matching == offsets[1:] - offsets[:-1] if node.every else matching > 0
-    return where_valid(pack(wanted), array)
+    mask = None if array.null_count == 0 else array.is_null()
+    return pa.LargeListArray.from_arrays(pa.array(offsets), values, mask=mask)
 
 
 def _sql_bits(node: tree.SqlFilter, rows: _TableRows) -> Bits:

@@ -6,16 +6,16 @@ Sibling keys and sibling operators are all required. On nulls it follows MongoDB
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from nearrow.errors import FilterError
 from nearrow.query.filter import operands
 from nearrow.query.filter.fields import element_of, resolve
+from nearrow.query.filter.patterns import matching_rows
 from nearrow.query.filter.tree import And, Constant, Exists, Field, Match, Node, Not, Or, Quantified
 from nearrow.schema import nearest_name
 
@@ -151,15 +151,6 @@ class _Parser:
         )
 
 
-_KERNELS: dict[str, Callable[..., Any]] = {
-    "contains": pc.match_substring,
-    "startsWith": pc.starts_with,
-    "endsWith": pc.ends_with,
-    "like": pc.match_like,
-    "regex": pc.match_substring_regex,
-}
-
-
 def pattern(field: Field, kind: str, operand: Any) -> Node:
     """A string match; the pattern is tried on nothing, so that a bad regular expression is refused here."""
     if pt.is_null(field.type):
@@ -170,11 +161,7 @@ def pattern(field: Field, kind: str, operand: Any) -> Node:
     if not isinstance(operand, str):
         raise FilterError(f"${kind} of field {field.name!r} takes a str, not {operand!r:.60}")
     try:
-        _KERNELS[kind](pa.array([""]), operand)
+        matching_rows(pa.array([""]), kind, operand)
     except pa.ArrowInvalid as error:
         raise FilterError(f"${kind} of field {field.name!r}: {operand!r} is no valid pattern: {error}") from None
     return Match(field, kind, operand)
-
-
-def match_strings(array: pa.Array, kind: str, text: str) -> pa.BooleanArray:
-    return _KERNELS[kind](array, text)

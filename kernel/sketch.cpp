@@ -1,0 +1,233 @@
+#include "sketch.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+namespace nearrow {
+namespace {
+
+constexpr int kSlots = 4;               // bits of a group
+constexpr int64_t kLimitSample = 1024;  // scores from which the limit is guessed
+
+void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores) {
+    for (int64_t block = 0; block < blocks; ++block) {
+        uint16_t* sums = scores + block * kSketchBlock;
+        std::fill_n(sums, kSketchBlock, uint16_t{0});
+        for (int group = 0; group < 2 * pairs; ++group) {
+            const uint8_t* bits = codes + (block * 2 * pairs + group) * 16;
+            const uint8_t* table = tables + group * 16;
+            for (int j = 0; j < 16; ++j) {
+                sums[j] = static_cast<uint16_t>(sums[j] + table[bits[j] & 15]);
+                sums[16 + j] = static_cast<uint16_t>(sums[16 + j] + table[bits[j] >> 4]);
+            }
+        }
+    }
+}
+
+int64_t select(const uint16_t* scores, int64_t n, uint16_t limit, int32_t* out) {
+    int64_t found = 0;
+    for (int64_t i = 0; i < n; ++i) {
+        if (scores[i] <= limit) out[found++] = static_cast<int32_t>(i);
+    }
+    return found;
+}
+
+// Slot 2·byte + half holds the nibble `half` of that byte of a row of codes.
+int dimension_of(const CodeShape& shape, int byte, int half) {
+    const int block = byte / 64;
+    const int within = byte % 64;
+    const int bytes = block < shape.full ? 64 : shape.tail;
+    const int dimension = block * 128 + within + half * bytes;
+    return within < bytes && dimension < shape.dimensions ? dimension : -1;
+}
+
+}  // namespace
+
+const SketchLoops sketch_scalar = {score, select};
+
+const SketchLoops& sketch_loops() {
+#if defined(__x86_64__)
+    if (&simd() != &simd_scalar) return sketch_avx2;
+#endif
+    return sketch_scalar;
+}
+
+Sketch::Sketch(const GraphView& graph, const uint8_t* bits) : shape_(graph.codes().shape) {
+    const int bytes = row_bytes(shape_);
+    groups_ = (bytes / 2 + 1) / 2 * 2;  // rows are a multiple of 8 bytes; groups come in pairs
+    levels_ = std::min(kSketchLevels, 65535 / std::max(groups_, 1));
+    for (int32_t first = 0; first < graph.nodes(); first += 8) {
+        for (unsigned byte = bits[first >> 3]; byte != 0; byte &= byte - 1) {
+            const int32_t node = first + std::countr_zero(byte);
+            if (node < graph.nodes()) nodes_.push_back(node);
+        }
+    }
+    learn(graph);
+    encode(graph);
+}
+
+void Sketch::learn(const GraphView& graph) {
+    const auto bytes = static_cast<size_t>(row_bytes(shape_));
+    const auto slots = static_cast<size_t>(groups_) * kSlots;
+    thresholds_.assign(slots, 16);
+    middle_.assign(slots, 0.0F);
+    spread_.assign(slots, 0.0F);
+    dimensions_.assign(slots, 0);
+    const int64_t stride = std::max<int64_t>(1, size() / kSketchSample);
+    // How often each of the 16 codes occurs in each slot, among nodes spread over all.
+    std::vector<uint32_t> counts(slots * 16, 0);
+    for (int64_t i = 0; i < size(); i += stride) {
+        const uint8_t* row =
+            graph.codes().high + static_cast<size_t>(nodes_[static_cast<size_t>(i)]) * graph.codes().high_stride;
+        for (size_t byte = 0; byte < bytes; ++byte) {
+            ++counts[byte * 32 + (row[byte] & 15)];
+            ++counts[byte * 32 + 16 + (row[byte] >> 4)];
+        }
+    }
+    for (size_t slot = 0; slot < 2 * bytes; ++slot) {
+        const int dimension = dimension_of(shape_, static_cast<int>(slot / 2), static_cast<int>(slot % 2));
+        if (dimension < 0) continue;
+        dimensions_[slot] = dimension;
+        const uint32_t* count = counts.data() + slot * 16;
+        double all = 0.0;
+        double sum = 0.0;
+        for (int code = 0; code < 16; ++code) {
+            all += count[code];
+            sum += count[code] * code;
+        }
+        if (all == 0.0) continue;
+        const int threshold = static_cast<int>(sum / all) + 1;
+        double above = 0.0;
+        double above_sum = 0.0;
+        for (int code = threshold; code < 16; ++code) {
+            above += count[code];
+            above_sum += count[code] * code;
+        }
+        if (above == 0.0 || above == all) continue;
+        thresholds_[slot] = static_cast<uint8_t>(threshold);
+        const double high = 16.0 * above_sum / above + 7.5;
+        const double low = 16.0 * (sum - above_sum) / (all - above) + 7.5;
+        middle_[slot] = static_cast<float>(0.5 * (low + high));
+        spread_[slot] = static_cast<float>(2.0 * (high - low));
+    }
+}
+
+void Sketch::encode(const GraphView& graph) {
+    const CodeRows& rows = graph.codes();
+    const auto bytes = static_cast<size_t>(row_bytes(shape_));
+    const auto groups = static_cast<size_t>(groups_);
+    const size_t blocks = (nodes_.size() + kSketchBlock - 1) / kSketchBlock;
+    codes_.assign(blocks * groups * 16, 0);
+    // Adding 16 − threshold carries into bit 4 of what lies above.
+    std::vector<uint8_t> low(bytes);
+    std::vector<uint8_t> high(bytes);
+    for (size_t byte = 0; byte < bytes; ++byte) {
+        low[byte] = static_cast<uint8_t>(16 - thresholds_[2 * byte]);
+        high[byte] = static_cast<uint8_t>(16 - thresholds_[2 * byte + 1]);
+    }
+    std::vector<uint8_t> pairs(2 * groups);  // two bits a byte of a row
+    std::vector<uint8_t> bits(groups);
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+        const uint8_t* row = rows.high + static_cast<size_t>(nodes_[i]) * rows.high_stride;
+        if (i + 4 < nodes_.size()) {
+            const uint8_t* next = rows.high + static_cast<size_t>(nodes_[i + 4]) * rows.high_stride;
+            for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(next + at);
+        }
+        for (size_t byte = 0; byte < bytes; ++byte) {
+            const auto first = static_cast<uint8_t>(static_cast<uint8_t>((row[byte] & 15) + low[byte]) >> 4);
+            const auto second = static_cast<uint8_t>(static_cast<uint8_t>((row[byte] >> 4) + high[byte]) >> 4);
+            pairs[byte] = static_cast<uint8_t>(first | static_cast<uint8_t>(second << 1));
+        }
+        for (size_t group = 0; group < groups; ++group) {
+            bits[group] = static_cast<uint8_t>(pairs[2 * group] | static_cast<uint8_t>(pairs[2 * group + 1] << 2));
+        }
+        const size_t within = i % kSketchBlock;
+        uint8_t* to = codes_.data() + i / kSketchBlock * groups * 16 + within % 16;
+        const int shift = within < 16 ? 0 : 4;
+        for (size_t group = 0; group < groups; ++group) {
+            to[group * 16] = static_cast<uint8_t>(to[group * 16] | static_cast<uint8_t>(bits[group] << shift));
+        }
+    }
+}
+
+// For each group the 16 sums of what its four bits add to the distance, as small integers from 0.
+void Sketch::make_tables(const float* query, SketchScratch& scratch) const {
+    const auto groups = static_cast<size_t>(groups_);
+    std::vector<float>& differences = scratch.differences;
+    differences.resize(groups * kSlots);
+    // ‖q − high‖² − ‖q − low‖² = 2·(high − low)·(middle − q)
+    for (size_t slot = 0; slot < differences.size(); ++slot) {
+        differences[slot] = spread_[slot] * (middle_[slot] - query[dimensions_[slot]]);
+    }
+    float widest = 0.0F;
+    for (size_t group = 0; group < groups; ++group) {
+        const float* four = differences.data() + group * kSlots;
+        widest = std::max(widest, std::abs(four[0]) + std::abs(four[1]) + std::abs(four[2]) + std::abs(four[3]));
+    }
+    const float scale = widest > 0.0F ? static_cast<float>(levels_) / widest : 0.0F;
+    scratch.tables.resize(groups * 16);
+    for (size_t group = 0; group < groups; ++group) {
+        const float* four = differences.data() + group * kSlots;
+        float sums[16] = {0.5F};
+        for (int bit = 0; bit < kSlots; ++bit) {
+            const float step = scale * four[bit];
+            sums[0] -= std::min(step, 0.0F);
+        }
+        for (int bit = 0; bit < kSlots; ++bit) {
+            const float step = scale * four[bit];
+            for (int at = 0; at < 1 << bit; ++at) sums[(1 << bit) + at] = sums[at] + step;
+        }
+        uint8_t* table = scratch.tables.data() + group * 16;
+        for (int at = 0; at < 16; ++at) {
+            table[at] = static_cast<uint8_t>(std::clamp(static_cast<int>(sums[at]), 0, levels_));
+        }
+    }
+}
+
+// A score that about `wanted` nodes, and seldom fewer, do not exceed: guessed from scores spread over all.
+uint16_t Sketch::limit_for(int64_t wanted, SketchScratch& scratch) const {
+    const int64_t stride = std::max<int64_t>(1, size() / kLimitSample);
+    scratch.sample.clear();
+    for (int64_t i = 0; i < size(); i += stride) scratch.sample.push_back(scratch.scores[static_cast<size_t>(i)]);
+    const auto taken = static_cast<double>(scratch.sample.size());
+    const double expected = static_cast<double>(wanted) * taken / static_cast<double>(size());
+    const double rank = stride == 1 ? expected : expected + 2.0 * std::sqrt(expected) + 1.0;
+    if (rank >= taken) return 65535;
+    const auto at = scratch.sample.begin() + static_cast<std::ptrdiff_t>(rank);
+    std::nth_element(scratch.sample.begin(), at, scratch.sample.end());
+    return *at;
+}
+
+void Sketch::shortlist(const float* query, int64_t wanted, SketchScratch& scratch, std::vector<int32_t>& out) const {
+    out.clear();
+    if (wanted >= size()) {
+        out = nodes_;
+        return;
+    }
+    make_tables(query, scratch);
+    const int64_t blocks = (size() + kSketchBlock - 1) / kSketchBlock;
+    const int64_t padded = blocks * kSketchBlock;
+    scratch.scores.resize(static_cast<size_t>(padded));
+    scratch.places.resize(static_cast<size_t>(padded));
+    const SketchLoops& loops = sketch_loops();
+    loops.score(codes_.data(), scratch.tables.data(), groups_ / 2, blocks, scratch.scores.data());
+    const uint16_t limit = limit_for(wanted, scratch);
+    int64_t found = loops.select(scratch.scores.data(), padded, limit, scratch.places.data());
+    if (found < wanted + (padded - size())) {  // guessed too low: look at all of them
+        scratch.sample.assign(scratch.scores.begin(), scratch.scores.begin() + static_cast<std::ptrdiff_t>(size()));
+        const auto at = scratch.sample.begin() + static_cast<std::ptrdiff_t>(wanted - 1);
+        std::nth_element(scratch.sample.begin(), at, scratch.sample.end());
+        found = loops.select(scratch.scores.data(), padded, *at, scratch.places.data());
+    }
+    out.resize(static_cast<size_t>(found));
+    size_t kept = 0;
+    for (int64_t i = 0; i < found; ++i) {
+        const int32_t place = scratch.places[static_cast<size_t>(i)];
+        if (place < size()) out[kept++] = nodes_[static_cast<size_t>(place)];
+    }
+    out.resize(kept);
+}
+
+}  // namespace nearrow

@@ -1,0 +1,76 @@
+// The loops over sketches with AVX2: a shuffle looks 32 entries up, two groups of 16 nodes.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "sketch.h"
+
+namespace nearrow {
+namespace {
+
+constexpr int kPairsPerSum = 8;  // of entries up to 31 that a byte holds
+
+inline __m256i load(const uint8_t* data) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data)); }
+
+// Adds bytes to 16-bit sums: those of even nodes and of odd ones, still apart for the two groups of a pair.
+inline void widen(__m256i bytes, __m256i& even, __m256i& odd) {
+    even = _mm256_add_epi16(even, _mm256_and_si256(bytes, _mm256_set1_epi16(255)));
+    odd = _mm256_add_epi16(odd, _mm256_srli_epi16(bytes, 8));
+}
+
+inline void store(__m256i even, __m256i odd, uint16_t* out) {
+    const __m128i e = _mm_add_epi16(_mm256_castsi256_si128(even), _mm256_extracti128_si256(even, 1));
+    const __m128i o = _mm_add_epi16(_mm256_castsi256_si128(odd), _mm256_extracti128_si256(odd, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_unpacklo_epi16(e, o));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 8), _mm_unpackhi_epi16(e, o));
+}
+
+void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores) {
+    const __m256i low_bits = _mm256_set1_epi8(15);
+    for (int64_t block = 0; block < blocks; ++block) {
+        __m256i even[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+        __m256i odd[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+        for (int first = 0; first < pairs; first += kPairsPerSum) {
+            const int last = first + kPairsPerSum < pairs ? first + kPairsPerSum : pairs;
+            __m256i low = _mm256_setzero_si256();
+            __m256i high = _mm256_setzero_si256();
+            for (int pair = first; pair < last; ++pair) {
+                const __m256i bits = load(codes);
+                const __m256i table = load(tables + pair * 32);
+                codes += 32;
+                low = _mm256_add_epi8(low, _mm256_shuffle_epi8(table, _mm256_and_si256(bits, low_bits)));
+                high = _mm256_add_epi8(
+                    high, _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(bits, 4), low_bits)));
+            }
+            widen(low, even[0], odd[0]);
+            widen(high, even[1], odd[1]);
+        }
+        uint16_t* out = scores + block * kSketchBlock;
+        store(even[0], odd[0], out);
+        store(even[1], odd[1], out + 16);
+    }
+}
+
+int64_t select(const uint16_t* scores, int64_t n, uint16_t limit, int32_t* out) {
+    const __m256i wanted = _mm256_set1_epi16(static_cast<short>(limit));
+    int64_t found = 0;
+    for (int64_t i = 0; i < n; i += 32) {
+        const auto* at = reinterpret_cast<const __m256i*>(scores + i);
+        const __m256i a = _mm256_loadu_si256(at);
+        const __m256i b = _mm256_loadu_si256(at + 1);
+        const __m256i a_in = _mm256_cmpeq_epi16(_mm256_min_epu16(a, wanted), a);
+        const __m256i b_in = _mm256_cmpeq_epi16(_mm256_min_epu16(b, wanted), b);
+        // Packing goes by halves of 128 bits: put them back in order.
+        const __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi16(a_in, b_in), 0xD8);
+        for (auto mask = static_cast<uint32_t>(_mm256_movemask_epi8(both)); mask != 0; mask &= mask - 1) {
+            out[found++] = static_cast<int32_t>(i) + __builtin_ctz(mask);
+        }
+    }
+    return found;
+}
+
+}  // namespace
+
+extern const SketchLoops sketch_avx2 = {score, select};
+
+}  // namespace nearrow
+#endif

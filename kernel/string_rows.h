@@ -1,0 +1,91 @@
+// String rows: how is every string of an Arrow column looked at without reading outside of its data?
+//
+// Offsets may come from a damaged file: a string that does not lie inside of the data matches nothing. Words are read
+// without branches; near the end of the data with what lies before them, which is shifted out.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+namespace nearrow {
+
+class StringRows {
+  public:
+    explicit StringRows(std::span<const std::byte> data) : data_(data.data()), size_(data.size()) {
+        if (size_ >= sizeof(std::uint64_t)) {
+            last_load_ = size_ - sizeof(std::uint64_t);
+            return;
+        }
+        if (size_ > 0) std::memcpy(short_.data(), data.data(), size_);
+        data_ = short_.data();
+    }
+    StringRows(const StringRows&) = delete;
+    StringRows& operator=(const StringRows&) = delete;
+
+    std::size_t size() const { return size_; }
+    const std::byte* at(std::size_t start) const { return data_ + start; }
+
+    // The first 8 bytes of a string, zeros above a shorter one. REQUIRES: it lies inside of the data, as do these:
+    std::uint64_t first_word(std::size_t start, std::size_t length) const {
+        const std::size_t at = std::min(start, last_load_);
+        const std::uint64_t word = load(at) >> (8 * std::min<std::size_t>(start - at, 7));
+        return word & (length >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * length)) - 1);
+    }
+    // The last 8 bytes of a string of more than 8, else 0.
+    std::uint64_t last_word(std::size_t start, std::size_t length) const {
+        const bool longer = length > 8;
+        return load(longer ? start + length - 8 : 0) & (longer ? ~std::uint64_t{0} : 0);
+    }
+    // The last bytes of a string of at most 8, or the last 8 of a longer one, as an integer that ends with them.
+    std::uint64_t end_word(std::size_t end, std::size_t length) const {
+        const std::size_t wanted = std::min<std::size_t>(length, 8);
+        return first_word(end - wanted, wanted);
+    }
+
+    // Sets bit i if test(start, length) holds for string i; zeros past the end. Offsets are read unaligned.
+    // REQUIRES: room for rows + 1 offsets and for (rows + 7) / 8 bytes of bits.
+    template <class Test>
+    void each(std::span<const std::byte> offsets, bool wide, std::size_t rows, std::span<std::uint8_t> bits,
+              const Test& test) const {
+        wide ? each_row<std::uint64_t>(offsets.data(), rows, bits.data(), test)
+             : each_row<std::uint32_t>(offsets.data(), rows, bits.data(), test);
+    }
+
+  private:
+    std::uint64_t load(std::size_t at) const {
+        std::uint64_t word;
+        std::memcpy(&word, data_ + at, sizeof word);
+        return word;
+    }
+
+    template <class Offset, class Test>
+    void each_row(const std::byte* offsets, std::size_t rows, std::uint8_t* bits, const Test& test) const {
+        Offset before;
+        std::memcpy(&before, offsets, sizeof before);
+        for (std::size_t base = 0; base < rows; base += 8) {
+            const std::size_t last = std::min(rows, base + 8);
+            unsigned byte = 0;
+            for (std::size_t row = base; row < last; ++row) {
+                Offset after;
+                std::memcpy(&after, offsets + (row + 1) * sizeof after, sizeof after);
+                const bool inside = (before <= after) & (after <= size_);
+                const std::size_t start = inside ? before : 0;
+                const std::size_t length = inside ? after - before : 0;
+                before = after;
+                byte |= static_cast<unsigned>(inside & test(start, length)) << (row - base);
+            }
+            bits[base >> 3] = static_cast<std::uint8_t>(byte);
+        }
+    }
+
+    const std::byte* data_;
+    std::size_t size_;
+    std::size_t last_load_ = 0;
+    std::array<std::byte, sizeof(std::uint64_t)> short_{};  // data of less than a word, padded
+};
+
+}  // namespace nearrow

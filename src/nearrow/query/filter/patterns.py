@@ -1,0 +1,43 @@
+"""Patterns: which strings does a $contains, $startsWith, $endsWith, $like or $regex match?
+
+A fixed text is looked for by the kernel; so is what a $like pattern with `%` at its ends alone comes to. Everything else
+is Arrow's: RE2 for regular expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nearrow.index.strings import Place, StringPattern, StringSet
+from nearrow.query.filter.bits import Bits, of_arrow, where_valid
+
+_PLACES: dict[str, Place] = {"contains": "anywhere", "startsWith": "begin", "endsWith": "end"}
+_KERNELS: dict[str, Callable[..., Any]] = {"like": pc.match_like, "regex": pc.match_substring_regex}
+
+
+def matching_rows(array: pa.Array, kind: str, text: str) -> Bits:
+    """The rows of a string array that match, false where it is null; ArrowInvalid for a bad regular expression."""
+    known = _fixed(kind, text)
+    if known is None:
+        return of_arrow(_KERNELS[kind](array, text))
+    return where_valid(known.match(array), array)
+
+
+@lru_cache(maxsize=256)
+def _fixed(kind: str, text: str) -> StringPattern | StringSet | None:
+    """What looks for the text itself, if that is all that the pattern says."""
+    if kind == "like":
+        inner = text.strip("%")
+        if any(sign in inner for sign in "%_\\"):
+            return None
+        begins, ends = text.startswith("%"), text.endswith("%")
+        if not begins and not ends:
+            return StringSet(pa.array([text], pa.string()))
+        return StringPattern(inner, "anywhere" if begins and ends else "end" if begins else "begin")
+    place = _PLACES.get(kind)
+    return None if place is None else StringPattern(text, place)
