@@ -59,5 +59,5 @@ def test_numbers_of_the_wanted_rows_are_counted(lists: list[list[int]]) -> None:
 def test_numbers_outside_of_the_table_are_refused() -> None:
     starts = np.array([0, 1, 2], np.int32)
     for numbers, begins, rows in (([0, 10], None, 2), ([-1, 0], None, 2), ([0, 1], starts + 1, 2), ([0, 1], starts, 3)):
-        with pytest.raises(ValueError, match="rows|outside"):
+        with pytest.raises(ValueError, match=r"rows|outside"):
             tally(np.array(numbers, np.int32), begins, None, rows, 10)
