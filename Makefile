@@ -7,7 +7,7 @@ JOBS   ?= 2
 PYTEST ?=
 BENCH  ?=
 SECONDS ?= 60
-EXAMPLES ?= 1000
+STEPS ?= 30000
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 
@@ -49,8 +49,8 @@ sanitize: $(VENV)/build-tools ## the kernel's smoke test under the address, unde
 fuzz: $(VENV)/build-tools ## libFuzzer on the graph loader, SECONDS=60 (needs clang++)
 	PATH="$(abspath $(BIN)):$$PATH" bash kernel/sanitize.sh fuzz $(SECONDS)
 
-model: $(VENV)/installed-dev ## the state machine against a dict and brute force, for EXAMPLES=1000 histories
-	NEARROW_MODEL_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) tests/model
+model: $(VENV)/installed-dev ## the state machine against a dict and brute force, for STEPS=30000 steps
+	$(BIN)/python -m nearrow.testing.crash model --steps $(STEPS)
 
 bench: $(VENV)/installed-dev ## side by side with the peers, in .venv-bench; hours. Smoke: make bench BENCH=--quick
 	$(BIN)/python -m benchmarks.run $(BENCH)

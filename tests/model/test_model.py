@@ -5,32 +5,28 @@ from __future__ import annotations
 import os
 import unittest
 
-from hypothesis import Phase, settings
-
-from nearrow.testing.model_harness import FaultHarness, Harness, LocalHarness, MemoryHarness
-from nearrow.testing.model_machine import machine
+from nearrow.testing.model_campaign import machine_of, model_settings, random_steps
 
 EXAMPLES = int(os.environ.get("NEARROW_MODEL_EXAMPLES", "15"))
-STEPS = 30
-SHRINK = "NEARROW_MODEL_SHRINK" in os.environ  # a failure is shown at once; shrinking it takes minutes
+SHRINK = "NEARROW_MODEL_SHRINK" in os.environ
 
 
-def case(harness: type[Harness], **kind: object) -> type[unittest.TestCase]:
-    found = machine(harness, **kind).TestCase
-    found.settings = settings(
-        max_examples=EXAMPLES,
-        stateful_step_count=STEPS,
-        phases=[Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if SHRINK else [])],
-        report_multiple_bugs=False,
-    )
+def case(kind: str) -> type[unittest.TestCase]:
+    found = machine_of(kind).TestCase
+    found.settings = model_settings(EXAMPLES, shrink=SHRINK)
     return found
 
 
-TestMemory = case(MemoryHarness, metric="l2")
-TestMemoryHalves = case(MemoryHarness, metric="dot", dtype="float16", integers=True)
-TestLocal = case(LocalHarness, metric="cosine", integers=True)
-TestLocalTexts = case(LocalHarness, metric="l2", text=True)
-TestMemoryTexts = case(MemoryHarness, metric="l2", integers=True, text=True)
-TestFaults = case(FaultHarness, metric="l2")
-TestFaultsCosine = case(FaultHarness, metric="cosine", integers=True)
-TestFaultsTexts = case(FaultHarness, metric="l2", text=True)
+TestMemory = case("memory")
+TestMemoryHalves = case("memory, halves")
+TestLocal = case("local")
+TestLocalTexts = case("local, texts")
+TestMemoryTexts = case("memory, texts")
+TestFaults = case("faults")
+TestFaultsCosine = case("faults, cosine")
+TestFaultsTexts = case("faults, texts")
+
+
+def test_campaign_counts_the_steps_that_it_made() -> None:
+    made = random_steps(1, first_seed=1, histories=1)
+    assert all(counts["histories"] == 1 and 0 < counts["steps"] <= 30 for counts in made.values())

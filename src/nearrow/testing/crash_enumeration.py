@@ -11,7 +11,9 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
+from nearrow.collection import Collection
 from nearrow.errors import ClosedError, StorageError
 from nearrow.testing.crash_script import Witness, script, script_config
 from nearrow.testing.fault_directory import FaultDirectory, PowerCut
@@ -19,6 +21,7 @@ from nearrow.testing.inline_background import open_inline
 from nearrow.testing.model import Operation
 from nearrow.testing.model_harness import abandon
 from nearrow.write.open import create
+from nearrow.write.writer import Writer
 
 FAULTS: dict[str, int | type[PowerCut]] = {"power": PowerCut, "EIO": errno.EIO, "ENOSPC": errno.ENOSPC}
 LIVES = 2
@@ -64,13 +67,16 @@ def live(directory: FaultDirectory, witness: Witness, operations: Sequence[Opera
         abandon(collection)
 
 
-def assert_poisoned_or_whole(collection: object, directory: FaultDirectory) -> None:
-    """After a failed write the writer either refuses the next one, or was not harmed at all."""
-    from nearrow.collection import Collection
-    from nearrow.write.writer import Writer
+class Fault(Protocol):
+    """Something that may have gone wrong."""
 
-    assert directory.fired
-    assert isinstance(collection, Collection)
+    @property
+    def fired(self) -> bool: ...
+
+
+def assert_poisoned_or_whole(collection: Collection, fault: Fault) -> None:
+    """After a failed write the writer either refuses the next one, or was not harmed at all."""
+    assert fault.fired
     assert isinstance(collection._store, Writer)
     core = collection._store.core
     if core.failed:

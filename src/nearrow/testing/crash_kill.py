@@ -1,26 +1,27 @@
 """Kill: is every acknowledged row there after kill -9 of the writing process at a random moment?
 
-A child process writes and reports each acknowledged write through a pipe; the parent kills it, opens what is left and
-compares: all acknowledged writes must be there, and of the one under way all or nothing. Then the next child goes on.
+A child process writes and reports each acknowledged write; the parent kills it, opens what is left and compares: all
+acknowledged writes must be there, and of the one under way all or nothing. Then the next child goes on.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import tempfile
 import time
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 
 import nearrow
-from nearrow.testing.crash_script import Witness, script, script_config
+from nearrow.testing.children import Child, Report, killed_at_the_end
+from nearrow.testing.crash_look import NAME, look, make_database, warm_up
+from nearrow.testing.crash_script import Witness, script
 from nearrow.testing.model import run
 
 LENGTH = 16
 CYCLES_PER_DATABASE = 25
+DURABILITIES = ("full", "full", "batched", "off")  # a killed process loses nothing at any of them
 DELAY_SECONDS_MAX = 0.006
 
 
@@ -29,30 +30,21 @@ class KillTally:
     """What a campaign did."""
 
     cycles: int = 0
-    killed: int = 0
-    acknowledged: int = 0
+    killed_while_writing: int = 0
+    acknowledged_writes: int = 0
     under_way_whole: int = 0
     under_way_absent: int = 0
-
-
-def write_and_report(path: str, seed: str, acknowledgements: Connection) -> None:
-    """The child: runs the script of `seed` and reports each operation when it has returned."""
-    with nearrow.connect(path) as database:
-        collection = database.collection("crash")
-        for operation in script(seed, LENGTH):
-            run(collection, operation)
-            acknowledgements.send_bytes(b"done")
-    acknowledgements.close()
 
 
 def kill_cycles(cycles: int, seed: int, folder: Path | None = None) -> KillTally:
     """Kill `cycles` children, one after another; AssertionError, naming the cycle, if anything is lost or half there."""
     root = Path(tempfile.mkdtemp(prefix="nearrow-kill-", dir=folder))
     tally = KillTally()
+    warm_up()
     try:
         for first in range(0, cycles, CYCLES_PER_DATABASE):
             path = root / str(first)
-            make_database(path, durability="off" if first // CYCLES_PER_DATABASE % 4 == 3 else "full")
+            make_database(path, DURABILITIES[first // CYCLES_PER_DATABASE % len(DURABILITIES)])
             witness = Witness()
             for cycle in range(first, min(first + CYCLES_PER_DATABASE, cycles)):
                 try:
@@ -68,53 +60,33 @@ def kill_cycles(cycles: int, seed: int, folder: Path | None = None) -> KillTally
     return tally
 
 
-def make_database(path: Path, durability: str) -> None:
-    """A database at `path` with the empty collection that the scripts write to."""
-    with nearrow.connect(path) as database:
-        settings = script_config(durability).to_dict()
-        database.create_collection(settings.pop("name"), settings.pop("dimension"), **settings)
+def writing(path: Path, seed: str) -> Child:
+    """A child that runs the script of `seed` and reports each operation when it has returned."""
+
+    def task(report: Report) -> None:
+        with nearrow.connect(path) as database:
+            collection = database.collection(NAME)
+            for operation in script(seed, LENGTH):
+                run(collection, operation)
+                report(operation[0])
+
+    return Child(task)
 
 
 def _cycle(path: Path, seed: str, witness: Witness, tally: KillTally) -> None:
     random = Random(seed)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    receive, send = context.Pipe(duplex=False)
-    child = context.Process(target=write_and_report, args=(str(path), seed, send), daemon=True)
-    child.start()
-    send.close()
-    target, acknowledged = random.randint(0, LENGTH - 1), 0
-    while acknowledged < target and _one(receive):
-        acknowledged += 1
-    time.sleep(random.random() * DELAY_SECONDS_MAX)
-    child.kill()
-    child.join()
-    while _one(receive):
-        acknowledged += 1
-    receive.close()
-    assert child.exitcode in (0, -9), f"the child failed by itself, exit code {child.exitcode}"
+    with killed_at_the_end(writing(path, seed)) as child:
+        for _ in range(random.randint(0, LENGTH - 1)):
+            child.report()
+        time.sleep(random.random() * DELAY_SECONDS_MAX)
+        child.kill()
+        ending = child.end().expect(killed=True)
+    acknowledged = len(ending.reports)
+    witness.expect(script(seed, LENGTH), acknowledged)
+    before = witness.model
+    look(path, witness)
     tally.cycles += 1
-    tally.killed += child.exitcode == -9
-    tally.acknowledged += acknowledged
-    operations = script(seed, LENGTH)
-    model = witness.model
-    for operation in operations[:acknowledged]:
-        model, _ = model.after(operation)
-    under_way = operations[acknowledged : acknowledged + 1]
-    witness.possible = [model, *(model.after(operation)[0] for operation in under_way)]
-    with nearrow.connect(path, read_only=True) as database:  # a reader must see the same as the next writer
-        witness.check(database.collection("crash"), writer=False)
-    with nearrow.connect(path) as database:
-        witness.check(database.collection("crash"))
-    if witness.model == model:
-        tally.under_way_absent += 1
-    else:
-        tally.under_way_whole += 1
-
-
-def _one(receive: Connection) -> bool:
-    try:
-        receive.recv_bytes()
-    except EOFError:
-        return False
-    return True
+    tally.killed_while_writing += ending.killed
+    tally.acknowledged_writes += acknowledged
+    tally.under_way_absent += witness.model == before
+    tally.under_way_whole += witness.model != before

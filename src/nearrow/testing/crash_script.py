@@ -7,6 +7,7 @@ hold that, or that and the one write that was under way, whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -16,6 +17,8 @@ from nearrow.testing.model import Model, Operation, assert_same_rows, compare, c
 
 DIMENSION = 4
 IDS = 60
+UPKEEP_THAT_SYNCS = ("flush", "compact")
+"""What makes all that was written durable, whatever the durability."""
 
 
 def script_config(durability: str = "full") -> CollectionConfig:
@@ -88,24 +91,47 @@ class Witness:
         self.possible.append(after)
         run(collection, operation)
         self.model = after
-        if collection.config.durability == "full" or operation[0] in ("flush", "compact"):
+        if collection.config.durability == "full" or operation[0] in UPKEEP_THAT_SYNCS:
             self.possible = [after]
 
     def promise(self) -> None:
         """The collection was closed in order: its state is durable."""
         self.possible = [self.model]
 
-    def check(self, collection: Collection, *, writer: bool = True) -> None:
-        """AssertionError unless the collection holds one of the possible states, whole; the writer's is promised then."""
+    def expect(self, operations: Sequence[Operation], acknowledged: int, *, durable: bool = True) -> None:
+        """So many of a dead child's operations had returned; the next one was under way.
+
+        `durable`: all that returned is a promise. If not, only what was there at the last call that makes the log durable.
+        """
+        states, promised = [self.model], 0
+        for number, operation in enumerate(operations[: acknowledged + 1]):
+            after, _ = states[-1].after(operation)
+            states.append(after)
+            if number < acknowledged and (durable or operation[0] in UPKEEP_THAT_SYNCS):
+                promised = number + 1
+        self.model = states[min(acknowledged, len(operations))]
+        self.possible = states[promised:]
+
+    def check(self, collection: Collection, *, writer: bool = True) -> int:
+        """Which of the possible states the collection holds; AssertionError unless it is one of them, whole.
+
+        What the writer has found is promised from then on.
+        """
         found = read_rows(collection)
-        for model in reversed(self.possible):
-            if model.rows == found:
+        for number in reversed(range(len(self.possible))):
+            if self.possible[number].rows == found:
                 break
         else:
             assert_same_rows(self.possible[0].rows, found)
+        model = self.possible[number]
         compare(model, collection)
         compare_search(model, collection, [1.0, 0.0, -1.0, 2.0], 7, exact=True)
         compare_search(model, collection, [0.0, 1.0, 1.0, 0.0], 100, exact=False)
         if writer:
-            self.model = model
-            self.possible = [model]
+            self.settle(number)
+        return number
+
+    def settle(self, number: int) -> None:
+        """A writer has found this one of the possible states: it is promised from now on."""
+        self.model = self.possible[number]
+        self.possible = [self.model]

@@ -9,8 +9,9 @@ collection must hold exactly what the model holds. Needs hypothesis.
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -44,6 +45,8 @@ class CollectionMachine(TextRules, RuleBasedStateMachine):
     dtype: str
     integers: bool
     text_fields: tuple[str, ...]
+    counts: ClassVar[Counter[str]]
+    """What all histories of this machine did."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,6 +55,8 @@ class CollectionMachine(TextRules, RuleBasedStateMachine):
         self.reader: Collection | None = None
         self.seen = Model()
         self.dirty = False
+        self.counts["histories"] += 1
+        self.counts["steps"] -= 1  # invariants are checked after the beginning, too
 
     @initialize(memtable_rows=st.sampled_from([16, 32, 64]), graph_rows_min=st.sampled_from([1, 24, 48]))
     def create(self, memtable_rows: int, graph_rows_min: int) -> None:
@@ -114,6 +119,7 @@ class CollectionMachine(TextRules, RuleBasedStateMachine):
 
     @rule(seed=st.integers(0, 2**30))
     def kill(self, seed: int) -> None:
+        self.counts["kills"] += 1
         self.collection = self.harness.kill(self.collection, seed)
         self._forget_reader()
         self.dirty = True
@@ -138,6 +144,7 @@ class CollectionMachine(TextRules, RuleBasedStateMachine):
         if not self.harness.disarm():
             self.model = after
             return
+        self.counts["faults"] += 1
         self.collection = self.harness.kill(self.collection, seed)
         self._forget_reader()
         found = read_rows(self.collection)
@@ -149,6 +156,7 @@ class CollectionMachine(TextRules, RuleBasedStateMachine):
 
     @invariant()
     def holds_what_the_model_holds(self) -> None:
+        self.counts["steps"] += 1
         if self.dirty:
             compare(self.model, self.collection)
             self.dirty = False
@@ -213,6 +221,7 @@ def machine(
         "dtype": dtype,
         "integers": integers,
     }
+    made["counts"] = Counter()
     made["text_fields"] = ("text",) if text else ()
     return type(name, (CollectionMachine,), made)
 
