@@ -12,10 +12,10 @@ import pytest
 
 import nearrow
 from nearrow import ClosedError, LockedError
+from nearrow.testing.crash_churn import churn
 
 GROUP = 8  # rows that are always written together, with the same stamp
 GROUPS = 30
-CHURN_SECONDS = 4.0
 CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -30,49 +30,11 @@ def make_database(path: Path) -> None:
         docs.add([row for group in range(GROUPS) for row in group_rows(group, 0)])
 
 
-def read_and_report(path: str, seconds: float, report: Connection) -> None:
-    """Refreshes and checks without pause; reports how many versions it saw, or what was wrong with one."""
-    versions, latest, end = 0, -1, time.monotonic() + seconds
-    with nearrow.connect(path, read_only=True) as database:
-        docs = database.collection("docs")
-        while time.monotonic() < end:
-            docs.refresh()
-            rows = docs.to_arrow().select(["id", "stamp"])
-            stamps: dict[str, set[int]] = {}
-            for row in rows.to_pylist():
-                stamps.setdefault(row["id"].partition("-")[0], set()).add(row["stamp"])
-            torn = {group: found for group, found in stamps.items() if len(found) != 1}
-            newest = max(stamp for found in stamps.values() for stamp in found)
-            hits = docs.search([3.0, 1.0, 1.0, 0.0], k=20)
-            if torn or len(rows) != GROUPS * GROUP or newest < latest or len(hits) != 20:
-                report.send(f"torn {torn}, {len(rows)} rows, newest {newest} after {latest}, {len(hits)} hits")
-                return
-            versions += newest > latest
-            latest = newest
-    report.send(versions)
-
-
-def test_reader_processes_see_whole_versions_while_a_writer_churns(tmp_path: Path) -> None:
-    make_database(tmp_path / "library")
-    readers = []
-    for _ in range(2):
-        receive, send = CONTEXT.Pipe(duplex=False)
-        process = CONTEXT.Process(target=read_and_report, args=(str(tmp_path / "library"), CHURN_SECONDS, send))
-        process.start()
-        send.close()
-        readers.append((process, receive))
-    with nearrow.connect(tmp_path / "library") as database:
-        docs = database.collection("docs")
-        stamp = 0
-        while any(process.is_alive() for process, _ in readers):
-            stamp += 1
-            docs.upsert(group_rows(stamp % GROUPS, stamp))
-            if stamp % 7 == 0:
-                docs.upsert([row for group in range(10) for row in group_rows(group, stamp)])  # a bulk segment
-            if stamp % 40 == 0:
-                docs.compact()
-    seen = [receive.recv() for _, receive in readers]
-    assert all(isinstance(versions, int) and versions > 0 for versions in seen), seen
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_reader_processes_see_whole_versions_while_a_writer_churns() -> None:
+    tally = churn(seconds=4, seed=1, readers=2)
+    assert tally.versions_seen > 2
+    assert tally.writes > 2
 
 
 def try_to_write(path: str, report: Connection) -> None:

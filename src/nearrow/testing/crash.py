@@ -8,7 +8,6 @@
     python -m nearrow.testing.crash flips                     every byte of every file of a small database
     python -m nearrow.testing.crash model --steps 100000      random steps against a dict and brute force (needs hypothesis)
     python -m nearrow.testing.crash churn --minutes 60        reader processes beside a churning, compacting writer
-    python -m nearrow.testing.crash cases                     single stories: full disk, two writers, clock steps …
 
 Each ends in a table of figures; anything lost, half there or wrong is an AssertionError that names the seed.
 """
@@ -24,6 +23,7 @@ from pathlib import Path
 
 from nearrow.testing import crash_power, crash_strace, small_disk
 from nearrow.testing.crash_calls import strike_calls
+from nearrow.testing.crash_churn import churn
 from nearrow.testing.crash_enumeration import Tally, enumerate_points
 from nearrow.testing.crash_flips import flip_bytes
 from nearrow.testing.crash_kill import kill_cycles
@@ -82,6 +82,10 @@ def model(options: argparse.Namespace) -> Figures:
     return {"steps": sum(counts["steps"] for counts in made.values()), **made}
 
 
+def run_churn(options: argparse.Namespace) -> Figures:
+    return vars(churn(options.minutes * 60, options.seed, readers=options.readers, folder=options.folder))
+
+
 CAMPAIGNS: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "calls": calls,
     "strace": strace,
@@ -90,6 +94,7 @@ CAMPAIGNS: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "points": points,
     "flips": flips,
     "model": model,
+    "churn": run_churn,
 }
 
 
@@ -100,10 +105,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="points: how many scripts")
     parser.add_argument("--cycles", type=int, default=200, help="kill, power: how many children")
     parser.add_argument("--steps", type=int, default=10_000, help="model: how many steps of all kinds together")
+    parser.add_argument("--minutes", type=float, default=60, help="churn: how long")
+    parser.add_argument("--readers", type=int, default=4, help="churn: how many reader processes")
     parser.add_argument("--step", type=int, default=1, help="calls, strace, points, flips: every so many only")
     parser.add_argument("--first", type=int, default=0, help="calls, flips: begin there, to share a campaign out")
     parser.add_argument("--nested-step", type=int, default=1, help="calls: every so many calls of a recovery only")
-    parser.add_argument("--folder", type=Path, help="calls, kill, flips: where the databases lie")
+    parser.add_argument("--folder", type=Path, help="calls, kill, flips, churn: where the databases lie")
     options = parser.parse_args()
     logging.disable(logging.ERROR)  # a failing disk is what this is about
     began = time.perf_counter()
