@@ -8,6 +8,7 @@
     python -m nearrow.testing.crash flips                     every byte of every file of a small database
     python -m nearrow.testing.crash model --steps 100000      random steps against a dict and brute force (needs hypothesis)
     python -m nearrow.testing.crash churn --minutes 60        reader processes beside a churning, compacting writer
+    python -m nearrow.testing.crash cases                     full disk, read-only mount, missing files, clock steps, locks
 
 Each ends in a table of figures; anything lost, half there or wrong is an AssertionError that names the seed.
 """
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from nearrow.testing import crash_power, crash_strace, small_disk
 from nearrow.testing.crash_calls import strike_calls
+from nearrow.testing.crash_cases import run_cases
 from nearrow.testing.crash_churn import churn
 from nearrow.testing.crash_enumeration import Tally, enumerate_points
 from nearrow.testing.crash_flips import flip_bytes
@@ -82,6 +84,10 @@ def model(options: argparse.Namespace) -> Figures:
     return {"steps": sum(counts["steps"] for counts in made.values()), **made}
 
 
+def cases(options: argparse.Namespace) -> Figures:
+    return run_cases(options.seed)
+
+
 def run_churn(options: argparse.Namespace) -> Figures:
     return vars(churn(options.minutes * 60, options.seed, readers=options.readers, folder=options.folder))
 
@@ -95,6 +101,7 @@ CAMPAIGNS: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "flips": flips,
     "model": model,
     "churn": run_churn,
+    "cases": cases,
 }
 
 

@@ -155,7 +155,7 @@ def _try_flips(root: Path, flips: list[Flip], expected: str, lazy: bool, report:
         (root / "copy" / name).unlink()
         (root / "copy" / name).write_bytes(flipped)
         writer_too = "segments/" not in name or byte % SEGMENT_BYTES_PER_WRITER == 0
-        report(_outcome(root / "copy", expected, lazy, writer_too))
+        report(outcome(root / "copy", expected, lazy=lazy, writer_too=writer_too))
 
 
 def _flipped(whole: bytes, byte: int, mask: int) -> bytes:
@@ -169,7 +169,8 @@ def _link_or_copy(source: str, target: str) -> None:
         os.link(source, target)
 
 
-def _outcome(copy: Path, expected: str, lazy: bool, writer_too: bool) -> str:
+def outcome(copy: Path, expected: str, *, lazy: bool = False, writer_too: bool = True) -> str:
+    """What a reader and a writer make of a damaged copy: an error, nothing at all, or one of the kinds that must not be."""
     errors = []
     for read_only in (True, False) if writer_too else (True,):
         try:

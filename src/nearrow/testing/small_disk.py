@@ -45,6 +45,10 @@ class SmallDisk:
         """REQUIRES: no process has a file open in it."""
         _run("umount", str(self.root))
 
+    def remount_read_only(self) -> None:
+        """REQUIRES: no process has a file open for writing in it."""
+        _run("mount", "-o", "remount,ro", str(self.root))
+
     def cut(self) -> None:
         """The power goes: every later call on this file system fails until it is mounted again."""
         import fcntl  # not on Windows
