@@ -14,6 +14,8 @@ import pyarrow as pa
 from nearrow.analytics.sql_filter import SqlFilterEngine
 from nearrow.analytics.verbs import AnalyticVerbs
 from nearrow.awaitable import awaited_read, awaited_write
+from nearrow.embedding.verbs import EmbeddingVerbs
+from nearrow.embedding.words import answers_words
 from nearrow.metrics import CollectionMetrics, expose, timed, withdraw
 from nearrow.progress import steps
 from nearrow.query.accept import Filters, matching_rows
@@ -35,16 +37,16 @@ from nearrow.write.verbs import UpkeepVerbs
 from nearrow.write.writer import Writer
 
 
-class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
+class Collection(EmbeddingVerbs, RowVerbs, AnalyticVerbs, UpkeepVerbs):
     """Rows with an id, a vector, texts and metadata. Get one from `Database.collection`; any thread may use it."""
 
     def __init__(
         self, store: Writer | Follower, on_close: Callable[[Collection], None] | None = None, database: str = ""
     ) -> None:
         """`database`: the path under which its metrics are shown."""
+        super().__init__()
         self._on_close = on_close
         self._filters = Filters(SqlFilterEngine())
-        self._dimension = store.config.dimension
         self._threads = cpu_threads()
         self._attach(store)
         self.metrics = CollectionMetrics(database, store.config.name, lambda: gauges(self._store))
@@ -52,6 +54,7 @@ class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
 
     def _attach(self, store: Writer | Follower) -> None:
         self._store = store
+        self._dimension = store.config.dimension
         self._search = Source(store.config.metric, self._view, self._filters, store.texts)
 
     # ---- about
@@ -115,6 +118,7 @@ class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
         """All rows as a pyarrow.Table; mapped, not copied, where whole batches of a segment are alive."""
         return self.scan().read_all()
 
+    @answers_words
     def search(
         self,
         vector: Any = None,
@@ -122,6 +126,7 @@ class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
         k: int | None = 10,
         where: Any = None,
         *,
+        query: Any = None,
         negatives: Any = None,
         negative_weight: float = 0.5,
         fusion: Any = "rrf",
@@ -144,6 +149,8 @@ class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
         vector: nearest rows. text: BM25 over the text fields: words, "a phrase", +must, -not, fuzzy~1, prefix*,
             field:word, word^2; strict=True raises for what cannot be parsed. Both: hybrid, joined by `fusion`
             ("rrf", "weighted", "max", "min", "average", RRF(k=60), Weighted(0.7, 0.3), or a function).
+        query: what a user types, or a list of that: the collection's embedding model makes the vector, and if there are
+            text fields the same words are looked for too (unless text= says other ones).
         k: min(k, rows that match) come back, always. where: a filter (dict, SQL expression, pyarrow expression); for a
             batch also a list with one for each query.
         negatives: vectors to stay away from: rank by distance - negative_weight * mean distance to them.
@@ -231,6 +238,7 @@ class Collection(RowVerbs, AnalyticVerbs, UpkeepVerbs):
     def refresh(self) -> None:
         """Of a reader: catch up with the writer. A writer is always up to date."""
         self._store.refresh()
+        self._dimension = self.config.dimension  # the writer may have changed over to another model
 
     def close(self, wait: bool = True) -> None:
         """Make everything durable and let go. wait=False leaves unfinished graphs to the next open."""

@@ -14,8 +14,9 @@ from nearrow.analytics.restore import open_parts, read_metadata
 from nearrow.analytics.snapshot_address import place_of
 from nearrow.analytics.sql import check_question, named_in, run_sql
 from nearrow.collection import Collection
+from nearrow.embedding.opening import new_config
 from nearrow.errors import AlreadyExistsError, ClosedError, CorruptionError, NotFoundError, ReadOnlyError
-from nearrow.schema import CollectionConfig, batches, nearest_name, validate_name
+from nearrow.schema import batches, nearest_name, validate_name
 from nearrow.storage.directory import Directory
 from nearrow.storage.local import LocalDirectory
 from nearrow.storage.manifest import load_newest
@@ -58,13 +59,19 @@ class Database:
         self._closed = False
         _open_databases.add(self)
 
-    def create_collection(self, name: str, dimension: int, **settings: Any) -> Collection:
+    def create_collection(
+        self, name: str, dimension: int | None = None, *, embedding: Any = None, **settings: Any
+    ) -> Collection:
         """Make a collection and open it. Settings: metric, text_fields, m, ef_construction, ml, durability, dtype, …
+
+        embedding: the model that makes vectors of texts: a function (list of texts → array), or "adapter/model" with one
+        of fastembed, model2vec, openai, sentence-transformers. It tells the dimension, and "text" becomes a text field
+        if none are named.
 
         Raises AlreadyExistsError if the name is taken, InvalidArgumentError for a setting out of its domain.
         """
-        config = CollectionConfig(name, dimension, **settings)
         self._check_writable()
+        config, embedder = new_config(name, dimension, embedding, settings)
         with self._mutex, self._catalog_lock():
             if name in self._find_folders():
                 raise AlreadyExistsError(f"collection {name!r} exists; open it with collection({name!r})")
@@ -72,11 +79,22 @@ class Database:
             self._directory.make_folder(folder)
             create(self._directory.folder(folder), config)
             self._folders[name] = folder
-            return self.collection(name)
+            collection = self.collection(name)
+            if embedder is not None:
+                collection._adopt(embedder)
+            return collection
 
-    def collection(self, name: str) -> Collection:
-        """Open a collection. Raises NotFoundError, or LockedError at once if another process writes to it."""
+    def collection(self, name: str, *, embedding: Any = None) -> Collection:
+        """Open a collection. Raises NotFoundError, or LockedError at once if another process writes to it.
+
+        embedding: its model, if that is a function, which is not stored; EmbeddingError if it is another model than made
+        the vectors. One that was given as "adapter/model" need not be given again.
+        """
         validate_name(name)
+        if embedding is not None:
+            collection = self.collection(name)
+            collection._use(embedding)
+            return collection
         with self._mutex:
             self._check_open()
             if name in self._open:
@@ -89,15 +107,17 @@ class Database:
             self._open[name] = Collection(store, self._forget, self.path)
             return self._open[name]
 
-    def get_or_create_collection(self, name: str, dimension: int, **settings: Any) -> Collection:
+    def get_or_create_collection(
+        self, name: str, dimension: int | None = None, *, embedding: Any = None, **settings: Any
+    ) -> Collection:
         """Open the collection, or make it. An existing one keeps the settings that it was created with."""
         with self._mutex:
             if name in self._find_folders():
-                return self.collection(name)
+                return self.collection(name, embedding=embedding)
             try:
-                return self.create_collection(name, dimension, **settings)
+                return self.create_collection(name, dimension, embedding=embedding, **settings)
             except AlreadyExistsError:  # another process was faster
-                return self.collection(name)
+                return self.collection(name, embedding=embedding)
 
     def collections(self) -> list[str]:
         """The names of the collections, sorted."""

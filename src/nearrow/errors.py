@@ -7,6 +7,7 @@
     ├── FilterError (ValueError)              a filter names an unknown field or operator, or a wrong operand
     ├── NotFoundError (KeyError)              no such collection, id or column
     ├── AlreadyExistsError (ValueError)       the id or collection exists
+    ├── EmbeddingError (RuntimeError)         the embedding model is missing, failed, or is not the collection's
     ├── LockedError (BlockingIOError)         another writer holds the collection
     ├── ReadOnlyError (PermissionError)       opened for reading
     ├── ClosedError (ValueError)              used after close(), or in a forked child
@@ -54,6 +55,10 @@ class AlreadyExistsError(NearrowError, ValueError):
     """The id or collection exists already; nothing was written."""
 
 
+class EmbeddingError(NearrowError, RuntimeError):
+    """The embedding model cannot be loaded, did not answer, or is another one than made the collection's vectors."""
+
+
 class LockedError(NearrowError, BlockingIOError):
     """Another writer holds the collection; open it read-only, or close the other writer."""
 
@@ -96,6 +101,7 @@ __all__ = [
     "ClosedError",
     "CorruptionError",
     "DimensionMismatchError",
+    "EmbeddingError",
     "FilterError",
     "IncompatibleFormatError",
     "InvalidArgumentError",

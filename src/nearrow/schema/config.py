@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from nearrow.errors import InvalidArgumentError
+from nearrow.schema.model_identity import ModelIdentity
 
 METRICS = ("l2", "cosine", "dot")
 METRIC_ALIASES = {"euclidean": "l2", "ip": "dot", "inner_product": "dot"}
@@ -159,6 +160,7 @@ class CollectionConfig:
     memtable_bytes: int = 64 << 20
     graph_rows_min: int = 2048  # smaller segments are scanned
     text_settings: tuple[tuple[str, TextSettings], ...] = ()
+    embedding: ModelIdentity | None = None  # of the model that makes its vectors, if it has one
 
     def __post_init__(self) -> None:
         put = self._put
@@ -180,6 +182,7 @@ class CollectionConfig:
             put("ml", float(self.ml))
         put("text_fields", self._checked_text_fields())
         put("text_settings", self._checked_text_settings())
+        put("embedding", self._checked_embedding())
 
     def _put(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # while it is made, a frozen dataclass has no other way
@@ -208,6 +211,17 @@ class CollectionConfig:
             checked[name] = settings if isinstance(settings, TextSettings) else TextSettings.from_dict(settings)
         return tuple(sorted(checked.items()))
 
+    def _checked_embedding(self) -> ModelIdentity | None:
+        given = self.embedding
+        model = ModelIdentity.from_dict(given) if isinstance(given, Mapping) else given
+        if model is not None and not isinstance(model, ModelIdentity):
+            raise InvalidArgumentError(f"embedding must be a model's identity, not {type(model).__name__}")
+        if model is not None and model.dimension != self.dimension:
+            raise InvalidArgumentError(
+                f"the model {model.name!r} gives {model.dimension} dimensions, not {self.dimension}; leave dimension out"
+            )
+        return model
+
     def text_settings_of(self, field: str) -> TextSettings:
         return dict(self.text_settings).get(field, TextSettings())
 
@@ -223,6 +237,10 @@ class CollectionConfig:
         settings = {f.name: getattr(self, f.name) for f in fields(self)}
         settings["text_fields"] = list(self.text_fields)
         settings["text_settings"] = {name: value.to_dict() for name, value in self.text_settings}
+        if self.embedding is None:
+            del settings["embedding"]  # so that versions which know no models open what has none
+        else:
+            settings["embedding"] = self.embedding.to_dict()
         return settings
 
     @classmethod

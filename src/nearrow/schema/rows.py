@@ -15,6 +15,7 @@ import pyarrow.types as pt
 
 from nearrow.errors import InvalidArgumentError, SchemaError
 from nearrow.schema.config import ID_COLUMN, VECTOR_COLUMN, CollectionConfig, nearest_name, validate_column_name
+from nearrow.schema.embedded import Embed, embedded_column, with_vectors
 from nearrow.schema.evolve import base_schema, cast_column, conform, evolve
 from nearrow.schema.identity import canonical_ids, id_type_of
 from nearrow.schema.sources import Piece, Source, columns_of_keywords, open_source
@@ -29,10 +30,15 @@ class Rows:
     count: number of rows, or None if only the end of the stream will tell.
     streamed: False if everything is in memory and *already validated*; True if each batch is validated as it is drawn,
         so that the caller must be able to roll back when one of them is refused.
+    embedded: True if vectors were made of texts here.
+    config: the one that they were checked against.
     """
 
-    def __init__(self, source: Source, config: CollectionConfig, schema: pa.Schema | None, partial: bool) -> None:
-        self._config = config
+    def __init__(
+        self, source: Source, config: CollectionConfig, schema: pa.Schema | None, partial: bool, embedded: bool = False
+    ) -> None:
+        self.embedded = embedded
+        self.config = config
         self._partial = partial
         self._trusted = source.trusted
         self.streamed = source.streamed
@@ -70,7 +76,7 @@ class Rows:
         if name == ID_COLUMN:
             return ids
         if name == VECTOR_COLUMN:
-            return canonical_vectors(column, self._config, lambda i: f"row {rows[i]} (id {ids[i].as_py()!r})")
+            return canonical_vectors(column, self.config, lambda i: f"row {rows[i]} (id {ids[i].as_py()!r})")
         kept = cast_column(column, normalised(column.type, name), name, rows)
         return cast_column(kept, self.schema.field(name).type, name, rows)
 
@@ -85,6 +91,7 @@ def batches(
     config: CollectionConfig,
     schema: pa.Schema | None = None,
     partial: bool = False,
+    embed: Embed | None = None,
 ) -> Rows:
     """`rows` (or the keywords) as canonical batches of at most 65,536 rows, and the evolved schema.
 
@@ -92,21 +99,38 @@ def batches(
         `__arrow_c_stream__`, a list of dicts, a dict of columns, or an iterator of batches.
     schema: the collection's schema so far (None: no rows yet).
     partial: for update(): only `id` is required, and each batch has only the columns that were given.
+    embed: makes the vectors of rows that bring a text but none.
 
     Raises InvalidArgumentError (ids, vectors, lengths), DimensionMismatchError, SchemaError (types).
     """
-    rows = rows_or_keywords(rows, ids, vectors, texts, metadata, config)
-    return Rows(open_source(rows, config, partial=partial), config, schema, partial)
+    rows = rows_or_keywords(rows, ids, vectors, texts, metadata, config, embedded_column(config) if embed else None)
+    source = given = open_source(rows, config, partial=partial)
+    if embed is not None:
+        source = with_vectors(given, config, embed, partial=partial)
+    return Rows(source, config, schema, partial, source is not given)
 
 
-def rows_or_keywords(rows: Any, ids: Any, vectors: Any, texts: Any, metadata: Any, config: CollectionConfig) -> Any:
-    """`rows`, or the keywords as a dict of columns; InvalidArgumentError if both are given."""
+def rows_or_keywords(
+    rows: Any,
+    ids: Any,
+    vectors: Any,
+    texts: Any,
+    metadata: Any,
+    config: CollectionConfig,
+    text_field: str | None = None,
+) -> Any:
+    """`rows`, or the keywords as a dict of columns; InvalidArgumentError if both are given.
+
+    `texts` are the column `text_field`, by default the first text field.
+    """
     keywords = {"ids": ids, "vectors": vectors, "texts": texts, "metadata": metadata}
-    given = [name for name, value in keywords.items() if value is not None]
+    named = [name for name, value in keywords.items() if value is not None]
     if rows is None:
-        return columns_of_keywords(ids, vectors, texts, metadata, config)
-    if given:
-        raise InvalidArgumentError(f"give either rows or the keywords, not both ({', '.join(given)} given beside rows)")
+        if text_field is None:
+            text_field = next(iter(config.text_fields), None)
+        return columns_of_keywords(ids, vectors, texts, metadata, config, text_field)
+    if named:
+        raise InvalidArgumentError(f"give either rows or the keywords, not both ({', '.join(named)} given beside rows)")
     return rows
 
 

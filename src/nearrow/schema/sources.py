@@ -70,8 +70,10 @@ def _is_dataset(rows: Any) -> bool:
     return module is not None and isinstance(rows, module.Dataset)
 
 
-def columns_of_keywords(ids: Any, vectors: Any, texts: Any, metadata: Any, config: CollectionConfig) -> dict[str, Any]:
-    """The keyword spelling as a dict of columns. `texts` fills the first text field, or several if it is a mapping."""
+def columns_of_keywords(
+    ids: Any, vectors: Any, texts: Any, metadata: Any, config: CollectionConfig, text_field: str | None
+) -> dict[str, Any]:
+    """The keyword spelling as a dict of columns. `texts` fills `text_field`, or several columns if it is a mapping."""
     columns: dict[str, Any] = {}
     if ids is None:
         raise InvalidArgumentError("ids= is missing; every row needs an id")
@@ -79,9 +81,9 @@ def columns_of_keywords(ids: Any, vectors: Any, texts: Any, metadata: Any, confi
     if vectors is not None:
         columns[VECTOR_COLUMN] = vectors
     if texts is not None and not isinstance(texts, Mapping):
-        if not config.text_fields:
+        if text_field is None:
             raise InvalidArgumentError(f"texts= given, but {config.name!r} has no text_fields; use metadata=")
-        texts = {config.text_fields[0]: texts}
+        texts = {text_field: texts}
     for name, values in chain((texts or {}).items(), _metadata_columns(metadata)):
         if name in columns:
             raise InvalidArgumentError(f"column {name!r} is given twice, by keyword and in texts= or metadata=")

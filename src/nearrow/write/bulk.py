@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from nearrow.errors import AlreadyExistsError
-from nearrow.schema import duplicate_positions, evolve, last_of_each
+from nearrow.schema import CollectionConfig, duplicate_positions, evolve, last_of_each
 from nearrow.segment.deletes import DeadRows
 from nearrow.segment.format import ROWS_FILE, segment_file, segment_folder
 from nearrow.segment.part import SegmentPart
@@ -37,9 +37,18 @@ class BulkResult:
 
 
 def bulk_write(
-    core: Core, batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, refuse_existing: bool, advance: Advance
+    core: Core,
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    *,
+    refuse_existing: bool,
+    advance: Advance,
+    config: CollectionConfig | None = None,
 ) -> BulkResult:
-    """Write canonical batches as one atomic unit. An existing or repeated id: refused, or the last one wins."""
+    """Write canonical batches as one atomic unit. An existing or repeated id: refused, or the last one wins.
+
+    config: the one that the rows were checked against, if it may have changed since.
+    """
     with ExitStack() as stack:
         segment_id = stack.enter_context(core.new_segment_id())
         numbered = _numbered(core, batches, advance, stack.enter_context(core.reserving()))
@@ -52,6 +61,7 @@ def bulk_write(
             entry = write_segment(core.directory, segment_id, _last_versions(core, repeated))
             core.directory.remove_folder(segment_folder(repeated))
         with core.mutex:
+            core.check_model(config or core.config)
             schema = evolve(core.state.schema, schema)
             segment = Segment.open(core.directory, entry, schema, metric=core.config.metric)
             return _commit(core, segment, schema, refuse_existing)

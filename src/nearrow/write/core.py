@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from nearrow.errors import ClosedError, InvalidArgumentError, NearrowError, StorageError
+from nearrow.errors import ClosedError, EmbeddingError, InvalidArgumentError, NearrowError, StorageError
 from nearrow.schema import CollectionConfig
 from nearrow.segment.format import segment_folder
 from nearrow.segment.part import SegmentPart
@@ -40,6 +40,10 @@ logger = logging.getLogger(__name__)
 
 Resolve = Callable[[State], tuple[Change, pa.Schema] | None]
 """Turns a request into a change against the state of that moment; None when there is nothing to do."""
+
+
+class ModelChangedError(EmbeddingError):
+    """Rows came too late for the model that made their vectors."""
 
 
 class Core:
@@ -148,6 +152,7 @@ class Core:
         *,
         sealed: FrozenMemtable | None = None,
         schema: pa.Schema | None = None,
+        config: CollectionConfig | None = None,
     ) -> None:
         """Swap segments in one manifest commit (rule 1), then retire what nobody needs. REQUIRES: mutex held.
 
@@ -162,6 +167,8 @@ class Core:
             state.frozen.remove(sealed)
         if schema is not None:
             state.schema = schema
+        if config is not None:
+            self.config = config
         with self._poisoning():
             entries = tuple(self._entry(part) for part in state.segments)
             first_log, lsn = self.manifest.log_first_seq, self.manifest.lsn
@@ -173,6 +180,7 @@ class Core:
                 replace(
                     previous,
                     number=previous.number + 1,
+                    config=self.config.to_dict(),
                     schema=encode_schema(state.schema),
                     id_type=id_type(state.schema),
                     epoch=self._log.epoch if self._log is not None else previous.epoch,
@@ -282,6 +290,14 @@ class Core:
             )
         if self._closed:
             raise ClosedError("the collection is closed; open it again with connect(...).collection(...)")
+
+    def check_model(self, rows: CollectionConfig) -> None:
+        """Refuse rows whose vectors were checked against another config. REQUIRES: mutex held."""
+        if rows.embedding is not self.config.embedding:
+            raise ModelChangedError(
+                f"{self.config.name!r} was changed over to another embedding model while this write was under way; nothing "
+                "was written: make the vectors with the new model, and write again"
+            )
 
     def check_writable(self) -> None:
         self.check_open()

@@ -36,11 +36,11 @@ class Follower:
         self._mutex = threading.Lock()
         self._closed = False
         self.view: View
+        self.config: CollectionConfig
         self._manifest: Manifest
         self._state: State
         self._replay: Replay
         self._load(None)
-        self.config = CollectionConfig.from_dict(self._manifest.config)
         self.texts = ReaderTexts(directory, self) if self.config.text_fields else None
         if self.texts is not None:
             self.refresh()
@@ -102,7 +102,7 @@ class Follower:
             if not living and self._directory.locked(LOCK):
                 continue  # a writer came while the log was read to its very end: it alone says what is durable
             if generations(self._directory)[-1] == manifest.number:
-                self._manifest, self._state, self._replay = manifest, state, replay
+                self._manifest, self._state, self._replay, self.config = manifest, state, replay, config
                 self.view = state.view()
                 return
         raise StorageError(f"the collection changed {ATTEMPTS_MAX} times while it was opened; try again")

@@ -49,11 +49,11 @@ def merge_segments(core: Core, ids: Sequence[str], *, threads: int, cancelled: C
         merged = _write_merged(core, segment_id, old, schema)
         if merged is not None and merged.rows >= core.config.graph_rows_min:
             graph = _merged_graph(core, old, merged, threads, cancelled, progress)
-            merged = _with_graph(core, merged, graph)
+            merged = with_graph(core, merged, graph, core.state.schema)
         with core.mutex:
             came = []
             if merged is not None:
-                came = [_kill_those_that_died(core, old, SegmentPart(merged, DeadRows.none(merged.rows)))]
+                came = [kill_those_that_died(core, old, SegmentPart(merged, DeadRows.none(merged.rows)))]
             core.commit_segments([part.id for part in old], came)
 
 
@@ -66,9 +66,9 @@ def build_graph(core: Core, segment_id: str, *, threads: int, cancelled: Cancell
     if GRAPH_FILE in part.segment.entry.files:  # damaged, and a published file is never replaced: into a new segment
         merge_segments(core, [segment_id], threads=threads, cancelled=cancelled, progress=progress)
         return
-    graph = _fresh_graph(core, part.segment, threads, cancelled, progress)
+    graph = fresh_graph(core, part.segment, threads, cancelled, progress)
     with core.protect(part.segment.entry.folder):
-        segment = _with_graph(core, part.segment, graph)
+        segment = with_graph(core, part.segment, graph, core.state.schema)
         with core.mutex:
             now = next((p for p in core.state.segments if p.id == segment_id), None)
             if now is not None:
@@ -76,10 +76,10 @@ def build_graph(core: Core, segment_id: str, *, threads: int, cancelled: Cancell
                 core.commit_segments([segment_id], [now.with_segment(segment)])
 
 
-def _with_graph(core: Core, segment: Segment, graph: Graph) -> Segment:
+def with_graph(core: Core, segment: Segment, graph: Graph, schema: pa.Schema) -> Segment:
     """The segment with its graph written beside it, opened from the file."""
     entry = write_graph(core.directory, segment.entry, graph.buffers())
-    return Segment.open(core.directory, entry, core.state.schema, metric=core.config.metric)
+    return Segment.open(core.directory, entry, schema, metric=core.config.metric)
 
 
 def merge_all(core: Core, *, threads: int, cancelled: Cancelled, progress: Progress) -> None:
@@ -124,7 +124,7 @@ def _merged_graph(
     """Extend the largest graph, if it covers enough of the rows; else build anew."""
     base = max(old, key=lambda part: part.alive_count if part.graph is not None else -1)
     if base.graph is None or base.alive_count < merged.rows // 2:
-        return _fresh_graph(core, merged, threads, cancelled, progress)
+        return fresh_graph(core, merged, threads, cancelled, progress)
     numbers = base.row_numbers_at(base.all_positions())
     positions = merged.locate(numbers).astype(np.int32)
     return base.graph.merge(
@@ -132,7 +132,8 @@ def _merged_graph(
     )
 
 
-def _fresh_graph(core: Core, segment: Segment, threads: int, cancelled: Cancelled, progress: Progress) -> Graph:
+def fresh_graph(core: Core, segment: Segment, threads: int, cancelled: Cancelled, progress: Progress) -> Graph:
+    """A graph over the segment's vectors, as the collection's config says."""
     config = core.config
     return Graph.build(
         segment.vectors,
@@ -148,7 +149,7 @@ def _fresh_graph(core: Core, segment: Segment, threads: int, cancelled: Cancelle
     )
 
 
-def _kill_those_that_died(core: Core, old: Sequence[SegmentPart], merged: SegmentPart) -> SegmentPart:
+def kill_those_that_died(core: Core, old: Sequence[SegmentPart], merged: SegmentPart) -> SegmentPart:
     """Mark dead in the merged segment what died in the old ones since `old` was looked at."""
     now = {part.id: part for part in core.state.segments}
     died: list[Positions] = []

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from nearrow.errors import ClosedError
-from nearrow.schema import batches, canonical_id_array
+from nearrow.schema import Embed, batches, canonical_id_array
 from nearrow.write.resolver import Operation
 from nearrow.write.writer import Writer, put_into, update_into
 
@@ -19,8 +19,10 @@ class Transaction:
     the commit, and then nothing is written.
     """
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, embed: Embed | None = None) -> None:
         self._writer = writer
+        self._config = writer.config
+        self._embed = embed
         self._operations: list[Operation] = []
         self._schema: pa.Schema = writer.core.state.schema
         self._done = False
@@ -35,7 +37,7 @@ class Transaction:
 
     def _put(self, rows: Any, keywords: dict[str, Any], *, refuse_existing: bool) -> None:
         self._check()
-        checked = batches(rows, **keywords, config=self._writer.config, schema=self._schema)
+        checked = batches(rows, **keywords, config=self._config, schema=self._schema, embed=self._embed)
         given, schema = list(checked), checked.schema
         self._schema = schema
         self._operations.append(lambda resolver: put_into(resolver, given, schema, refuse_existing))
@@ -43,7 +45,7 @@ class Transaction:
     def update(self, rows: Any = None, **keywords: Any) -> None:
         """Like `Collection.update`."""
         self._check()
-        checked = batches(rows, **keywords, config=self._writer.config, schema=self._schema, partial=True)
+        checked = batches(rows, **keywords, config=self._config, schema=self._schema, partial=True, embed=self._embed)
         given, schema = list(checked), checked.schema
         self._schema = schema
         self._operations.append(lambda resolver: update_into(resolver, given, schema))
@@ -58,7 +60,7 @@ class Transaction:
         """Make all of it durable and visible at once. Returns how many rows it concerned."""
         self._check()
         self._done = True
-        return self._writer.apply(self._operations) if self._operations else 0
+        return self._writer.apply(self._operations, self._config) if self._operations else 0
 
     def _check(self) -> None:
         if self._done:

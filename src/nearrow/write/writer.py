@@ -6,12 +6,13 @@ Few rows go through log and memtable; many become a segment directly. Each call 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
-from nearrow.schema import Rows, batches, last_of_each
+from nearrow.schema import CollectionConfig, Rows, batches, last_of_each
 from nearrow.segment.view import View
 from nearrow.storage.manifest import Manifest
 from nearrow.write.background import Background, cpu_threads
@@ -19,6 +20,7 @@ from nearrow.write.bulk import Advance, bulk_write, check_unique
 from nearrow.write.core import Core
 from nearrow.write.merge import Progress, merge_all
 from nearrow.write.record import Change, RowNumbers
+from nearrow.write.reembed import NewVectors, reembed_rows
 from nearrow.write.resolver import Operation, Resolver
 from nearrow.write.seal import seal_oldest
 from nearrow.write.state import State
@@ -35,7 +37,6 @@ class Writer:
         """`release` gives the collection's lock back."""
         self.core = core
         self.background = background
-        self.config = core.config
         self.texts = WriterTexts(core) if core.config.text_fields else None
         background.texts = self.texts
         self._release = release
@@ -43,6 +44,10 @@ class Writer:
     @property
     def view(self) -> View:
         return self.core.view
+
+    @property
+    def config(self) -> CollectionConfig:
+        return self.core.config
 
     def refresh(self) -> None:
         """The writer's view is always the newest."""
@@ -72,10 +77,11 @@ class Writer:
                     rows.schema,
                     refuse_existing=refuse_existing,
                     advance=advance,
+                    config=rows.config,
                 )
                 self.background.wake()
                 return result.rows
-        count = self.apply([lambda resolver: put_into(resolver, head, rows.schema, refuse_existing)])
+        count = self.apply([lambda resolver: put_into(resolver, head, rows.schema, refuse_existing)], rows.config)
         advance(count)
         return count
 
@@ -87,7 +93,7 @@ class Writer:
     def update(self, rows: Rows) -> int:
         """Change some columns of rows that exist. Returns how many."""
         given = list(rows)
-        return self.apply([lambda resolver: update_into(resolver, given, rows.schema)])
+        return self.apply([lambda resolver: update_into(resolver, given, rows.schema)], rows.config)
 
     def delete(self, ids: pa.Array) -> int:
         """Delete rows by id. Returns how many went."""
@@ -113,12 +119,17 @@ class Writer:
 
         return self.apply([update])
 
-    def apply(self, operations: Sequence[Operation]) -> int:
-        """All operations as one atomic change. Returns how many rows they concerned."""
+    def apply(self, operations: Sequence[Operation], config: CollectionConfig | None = None) -> int:
+        """All operations as one atomic change. Returns how many rows they concerned.
+
+        config: the one that rows were checked against; ModelChangedError if their vectors are of an older model.
+        """
         concerned = 0
 
         def resolve(state: State) -> tuple[Change, pa.Schema] | None:
             nonlocal concerned
+            if config is not None:
+                self.core.check_model(config)
             resolver = Resolver(state)
             concerned = sum(operation(resolver) for operation in operations)
             change = resolver.change()
@@ -159,6 +170,13 @@ class Writer:
         self.flush()
         with self.background.paused():
             merge_all(self.core, threads=cpu_threads(), cancelled=self.background.stopping, progress=progress)
+
+    def reembed(
+        self, config: CollectionConfig, vectors: NewVectors, changing: Callable[[], AbstractContextManager[None]]
+    ) -> int:
+        """Give every row a new vector and the collection the config of the model that made it. Returns how many."""
+        self.core.check_writable()
+        return reembed_rows(self.core, self.background, config, vectors, changing)
 
     def index_texts(self, progress: Progress) -> None:
         """Return when the text index holds every row, durably."""
