@@ -9,6 +9,7 @@ import pytest
 
 from nearrow.collection import Collection
 from nearrow.database import Database
+from nearrow.errors import InvalidArgumentError
 from nearrow.server.client.collection import RemoteCollection
 from nearrow.server.client.database import RemoteDatabase
 from nearrow.server.client.transaction import RemoteTransaction
@@ -41,3 +42,16 @@ def test_every_public_verb_is_there_with_the_same_parameters(local: type, remote
 @pytest.mark.parametrize(("local", "remote"), PAIRS, ids=lambda kind: kind.__name__)
 def test_nothing_is_there_that_a_directory_does_not_have(local: type, remote: type) -> None:
     assert set(public(remote)) <= set(public(local))
+
+
+def test_a_server_embeds_nothing(remote: Database, words: Collection) -> None:
+    with pytest.raises(InvalidArgumentError, match="a server embeds nothing"):
+        remote.create_collection("other", embedding=len)
+    with pytest.raises(InvalidArgumentError, match="a server embeds nothing"):
+        words.search(query="violin")
+    with pytest.raises(InvalidArgumentError, match="a server embeds nothing"):
+        words.embed("violin")
+    with pytest.raises(InvalidArgumentError, match="needs the directory"):
+        words.reembed(len)
+    with pytest.raises(InvalidArgumentError, match="dimension is missing"):
+        remote.create_collection("other")

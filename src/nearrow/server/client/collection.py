@@ -22,6 +22,7 @@ from nearrow.progress import bar, steps
 from nearrow.schema import CollectionConfig, base_schema, batches, canonical_id_array, rows_or_keywords
 from nearrow.schema.sources import open_source
 from nearrow.server.client.connection import Connection
+from nearrow.server.client.models import RemoteModels
 from nearrow.server.client.reading import RemoteReading
 from nearrow.server.client.sending import send
 from nearrow.server.client.streams import Streams
@@ -36,7 +37,7 @@ Rows = Any
 """As in `Collection`."""
 
 
-class RemoteCollection(RemoteReading):
+class RemoteCollection(RemoteModels, RemoteReading):
     """Rows with an id, a vector, texts and metadata, kept by a server. Any thread may use it."""
 
     def __init__(self, connection: Connection, streams: Streams, config: CollectionConfig, read_only: bool) -> None:

@@ -6,10 +6,12 @@ import os
 from types import TracebackType
 from typing import Any
 
+from nearrow.embedding.opening import new_config
 from nearrow.errors import ReadOnlyError
 from nearrow.schema import CollectionConfig, validate_name
 from nearrow.server.client.collection import RemoteCollection
 from nearrow.server.client.connection import Connection, ConnectionOptions
+from nearrow.server.client.models import refuse_model
 from nearrow.server.client.reading import ask_sql
 from nearrow.server.client.streams import Streams
 from nearrow.server.wire.records import record_of
@@ -25,22 +27,29 @@ class RemoteDatabase:
         self._connection = Connection(location, options)
         self._streams = Streams(self._connection)
 
-    def create_collection(self, name: str, dimension: int, **settings: Any) -> RemoteCollection:
-        """Like `Database.create_collection`."""
+    def create_collection(
+        self, name: str, dimension: int | None = None, *, embedding: Any = None, **settings: Any
+    ) -> RemoteCollection:
+        """Like `Database.create_collection`, without `embedding`: the client embeds."""
+        refuse_model(embedding)
         return self._create(name, dimension, settings, exist_ok=None)
 
-    def collection(self, name: str) -> RemoteCollection:
+    def collection(self, name: str, *, embedding: Any = None) -> RemoteCollection:
         """Open a collection. Raises NotFoundError."""
+        refuse_model(embedding)
         return self._opened(self._connection.action("describe", collection=validate_name(name)))
 
-    def get_or_create_collection(self, name: str, dimension: int, **settings: Any) -> RemoteCollection:
-        """Like `Database.get_or_create_collection`."""
+    def get_or_create_collection(
+        self, name: str, dimension: int | None = None, *, embedding: Any = None, **settings: Any
+    ) -> RemoteCollection:
+        """Like `Database.get_or_create_collection`, without `embedding`: the client embeds."""
+        refuse_model(embedding)
         return self._create(name, dimension, settings, exist_ok=True)
 
     def _create(
-        self, name: str, dimension: int, settings: dict[str, Any], *, exist_ok: bool | None
+        self, name: str, dimension: int | None, settings: dict[str, Any], *, exist_ok: bool | None
     ) -> RemoteCollection:
-        config = CollectionConfig(name, dimension, **settings)
+        config, _ = new_config(name, dimension, None, settings)
         self._check_writable()
         settings = {key: value for key, value in config.to_dict().items() if key not in ("name", "dimension")}
         made = self._connection.action(

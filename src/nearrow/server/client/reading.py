@@ -17,6 +17,7 @@ from nearrow.query.query import TARGET_RECALL, check_positive, query_vectors, ve
 from nearrow.query.recall import Recall
 from nearrow.schema import CollectionConfig, base_schema, canonical_id_array
 from nearrow.server.client.connection import Connection
+from nearrow.server.client.models import refuse_model
 from nearrow.server.client.streams import Streams, as_matrix
 from nearrow.server.wire.hits import decode_hits
 from nearrow.server.wire.questions import encoded_filter, question
@@ -103,6 +104,7 @@ class RemoteReading:
         k: int | None = 10,
         where: Any = None,
         *,
+        query: Any = None,
         negatives: Any = None,
         negative_weight: float = 0.5,
         fusion: Any = "rrf",
@@ -122,9 +124,10 @@ class RemoteReading:
     ) -> Any:
         """Like `Collection.search`. The columns asked for come with the hits: columns=[] is the quickest.
 
-        Functions (rerank=, a fusion of your own) cannot be sent: InvalidArgumentError.
+        Functions (rerank=, a fusion of your own) cannot be sent, and query= needs a model: InvalidArgumentError.
         """
-        settings = {name: value for name, value in locals().items() if name not in ("self", "vector")}
+        refuse_model(query)
+        settings = {name: value for name, value in locals().items() if name not in ("self", "vector", "query")}
         return self._search(vector, settings)
 
     def _search(self, vector: Any, settings: dict[str, Any]) -> Any:
