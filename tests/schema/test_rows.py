@@ -1,5 +1,7 @@
 """Rows: do all spellings of rows become the same batches, and is every bad one refused with its row?"""
 
+import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -194,3 +196,9 @@ def test_repeated_ids_are_found() -> None:
     assert last_of_each(ids).tolist() == [3, 4, 5]
     assert duplicate_positions(pa.chunked_array([[1, 2], [3]])).tolist() == []
     assert last_of_each(pa.array([], pa.int64())).tolist() == []
+
+
+def test_rows_come_in_while_another_thread_imports_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", types.ModuleType("pandas"))  # as it is when its import has just begun
+    rows = batches([{"id": "a", "vector": [1.0, 2.0]}], config=CollectionConfig("docs", 2))
+    assert [batch.num_rows for batch in rows] == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 import nearrow
 from nearrow.server.running import Server
 from nearrow.server.settings import ServerSettings
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks/ is a folder of the project
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from nearrow.errors import InvalidArgumentError
 from nearrow.query.ranked import Ranked
@@ -45,6 +46,20 @@ class Cursor:
         last = ranked.pick(slice(len(ranked) - 1, None))
         seen = len(ranked) + (before.seen if before is not None else 0)
         return str(cls(float(last.key[0]), int(last.row_numbers(view)[0]), seen))
+
+    @classmethod
+    def behind_nearest(
+        cls,
+        owner: npt.NDArray[np.int32],
+        position: npt.NDArray[np.int64],
+        distance: npt.NDArray[np.float32],
+        view: View,
+    ) -> str | None:
+        """The same for the nearest rows, which are sorted by distance."""
+        if len(distance) == 0:
+            return None
+        row_number = int(view.row_numbers_at(owner[-1:], position[-1:])[0])
+        return str(cls(float(distance[-1]), row_number, len(distance)))
 
     def rest(self, ranked: Ranked, view: View) -> Ranked:
         """Those rows of `ranked` that lie behind this cursor."""

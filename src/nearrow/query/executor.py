@@ -27,7 +27,7 @@ from nearrow.query.query import Vector, VectorQuery
 from nearrow.query.ranked import Ranked
 from nearrow.query.request import Request
 from nearrow.query.text_search import TextSearch
-from nearrow.query.vector_search import away_ranked, nearest_ranked, ranked_of
+from nearrow.query.vector_search import away_ranked, nearest_ranked
 from nearrow.schema import nearest_name
 from nearrow.segment.view import Part, View
 
@@ -173,7 +173,7 @@ def vector_hits(view: View, metric: str, found: Found, columns: Sequence[str] | 
         distance,
         lambda: scores_of(metric, distance),
         lambda: view.take(found.owner, found.position, chosen_columns(view.schema, columns)),
-        cursor=lambda: Cursor.behind(ranked_of(metric, found), view, None),
+        cursor=lambda: Cursor.behind_nearest(found.owner, found.position, distance, view),
     )
 
 

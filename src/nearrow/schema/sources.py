@@ -42,15 +42,13 @@ def open_source(rows: Any, config: CollectionConfig, *, partial: bool) -> Source
         return _from_table(rows)
     if isinstance(rows, pa.RecordBatchReader):
         return _from_reader(rows, None)
-    if _is_dataset(rows):
+    if _is_a(rows, "pyarrow.dataset", "Dataset"):
         return _from_reader(rows.scanner(batch_size=BATCH_ROWS_MAX, use_threads=True).to_reader(), rows.count_rows())
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and isinstance(rows, pandas.DataFrame):
+    if _is_a(rows, "pandas", "DataFrame"):
         return _from_table(_table_of_pandas(rows))
-    polars = sys.modules.get("polars")
-    if polars is not None and isinstance(rows, polars.LazyFrame):
+    if _is_a(rows, "polars", "LazyFrame"):
         rows = rows.collect()
-    if polars is not None and isinstance(rows, polars.DataFrame):
+    if _is_a(rows, "polars", "DataFrame"):
         return _from_table(pa.table(rows))
     if hasattr(rows, "__arrow_c_stream__"):
         return _from_reader(pa.RecordBatchReader.from_stream(rows), None)
@@ -64,10 +62,13 @@ def open_source(rows: Any, config: CollectionConfig, *, partial: bool) -> Source
     )
 
 
-def _is_dataset(rows: Any) -> bool:
-    """Whether it is a pyarrow Dataset; importing that module imports pandas, so it is asked only if somebody else did."""
-    module = sys.modules.get("pyarrow.dataset")
-    return module is not None and isinstance(rows, module.Dataset)
+def _is_a(rows: Any, module: str, kind: str) -> bool:
+    """Whether it is one of `module.kind`, without importing that: if nobody did, it cannot be.
+
+    Another thread may be importing the module right now; then it has no such class yet, and nobody an object of it.
+    """
+    found = getattr(sys.modules.get(module), kind, None)
+    return found is not None and isinstance(rows, found)
 
 
 def columns_of_keywords(

@@ -107,6 +107,8 @@ class View:
 
     def row_numbers_at(self, owner: npt.NDArray[np.int32], position: Positions) -> npt.NDArray[np.uint64]:
         """The row number of each (part, position)."""
+        if len(owner) == 1:  # a cursor asks for one
+            return self.parts[int(owner[0])].row_numbers_at(position)
         numbers = np.empty(len(owner), np.uint64)
         for index in np.unique(owner):
             here = owner == index

@@ -50,7 +50,8 @@ class RemoteReading:
         descriptor = flight.FlightDescriptor.for_path(self.name)
         connection = self._connection
         return connection.attempts(
-            lambda client, seconds: client.get_schema(descriptor, connection.call_options(seconds)).schema
+            # get_schema() would lose the class of an error
+            lambda client, seconds: client.get_flight_info(descriptor, connection.call_options(seconds)).schema
         )
 
     def __len__(self) -> int:

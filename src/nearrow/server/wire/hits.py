@@ -39,8 +39,10 @@ class RemoteExplanation:
 
 
 @lru_cache(maxsize=256)
-def _layout_metadata(parts: tuple[str, ...], columns: tuple[str, ...]) -> dict[bytes, bytes]:
-    return {LAYOUT: json.dumps({"parts": parts, "columns": columns}).encode()}
+def _front_schema(parts: tuple[str, ...], columns: tuple[str, ...], types: tuple[pa.DataType, ...]) -> pa.Schema:
+    """id, distance, score and the parts, with the metadata that says what `columns` follow."""
+    layout = {LAYOUT: json.dumps({"parts": parts, "columns": columns}).encode()}
+    return pa.schema(list(zip((*FRONT, *parts), types, strict=True)), layout)
 
 
 @lru_cache(maxsize=256)
@@ -59,18 +61,16 @@ def encode_hits(found: Sequence[Hits], columns: Sequence[str]) -> tuple[pa.Recor
         pa.array(first.distances if single else np.concatenate([hits.distances for hits in found])),
         pa.array(first.scores if single else np.concatenate([hits.scores for hits in found])),
     ]
-    names = [*FRONT, *first.parts]
     for part in first.parts:
         arrays.append(pa.array(first.parts[part] if single else np.concatenate([hits.parts[part] for hits in found])))
     stored = [name for name in columns if name != "id"]
-    fields = [pa.field(name, array.type) for name, array in zip(names, arrays, strict=True)]
+    schema = _front_schema(tuple(first.parts), tuple(columns), tuple(array.type for array in arrays))
     if stored:
         table = first._table if single else pa.concat_tables([hits._table for hits in found])
         for name in stored:
             column = table.column(name)
             arrays.append(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
-            fields.append(table.schema.field(name))
-    schema = pa.schema(fields, _layout_metadata(tuple(first.parts), tuple(columns)))
+            schema = schema.append(table.schema.field(name))
     return pa.RecordBatch.from_arrays(arrays, schema=schema), _about(found)
 
 

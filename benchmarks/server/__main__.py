@@ -1,0 +1,149 @@
+"""Table: how far is a library behind a server from one in this process, and from what the transport costs?
+
+    python -m benchmarks.server [--rows N] [--seconds S]
+
+Everything on the loopback: the server, the bare peer and each client are processes of their own. Ratios of one run are
+to be trusted, not times: on two cores, clients and server share what there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import flight
+
+import nearrow
+from benchmarks.data import wordnet_table
+from benchmarks.server.measures import BareExchange, bare_scan, bulk, float32_matrix, interleaved, scan_rate
+from benchmarks.server.processes import Running, run_clients, start_bare, start_server, stopping
+
+NAME = "words"
+Line = tuple[str, str, str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=115_659)
+    parser.add_argument("--queries", type=int, default=2_000)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement of throughput")
+    parser.add_argument("--library", type=Path, help="keep the prepared library here, and use it if it is there")
+    parser.add_argument("--prepare", action="store_true", help="make that library and nothing else")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        library = arguments.library or Path(temporary) / "library"
+        rows = wordnet_table().slice(0, arguments.rows)
+        prepare(library, rows)
+        if arguments.prepare:
+            return
+        table = Path(temporary) / "vectors.arrow"
+        wide = vectors_only(rows)
+        with pa.OSFile(str(table), "wb") as sink, pa.ipc.new_file(sink, wide.schema) as file:
+            file.write_table(wide, 8192)
+        print(f"{'':44} {'server':>12} {'compared with':>30}")
+        for measure in (latency, throughput, scans, ingest):
+            for name, ours, theirs in measure(library, table, rows, arguments):
+                print(f"{name:44} {ours:>12} {theirs:>30}", flush=True)
+
+
+def prepare(library: Path, rows: pa.Table) -> None:
+    """The library to ask: all rows in one segment, with its graph."""
+    with nearrow.connect(library) as db:
+        if NAME in db.collections():
+            return
+        words = db.create_collection(NAME, dimension=384, metric="cosine")
+        words.add(rows)
+        words.compact()
+
+
+def vectors_only(rows: pa.Table) -> pa.Table:
+    """Rows of 384 floats and an id: what a scan of wide vectors is about."""
+    matrix = float32_matrix(rows["vector"])
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+    return pa.table({"id": rows["id"], "vector": vectors})
+
+
+def latency(library: Path, table: Path, rows: pa.Table, arguments: argparse.Namespace) -> Iterator[Line]:
+    """One client, one query at a time, in turn with the same library opened here and with the bare server."""
+    queries = float32_matrix(wordnet_table("queries")["vector"])
+    with (
+        stopping(start_server(library)) as server,
+        stopping(start_bare(table)) as bare,
+        nearrow.connect(library, read_only=True) as here,
+        nearrow.connect(server.location) as there,
+        flight.FlightClient(bare.location) as client,
+    ):
+        local, remote, exchange = here.collection(NAME), there.collection(NAME), BareExchange(client, 384)
+        found = interleaved(
+            {
+                "local": lambda i: local.search(queries[i]).ids,
+                "remote": lambda i: remote.search(queries[i], columns=[]).ids,
+                "bare": lambda i: exchange.ask(queries[i]),
+                "local, columns": lambda i: local.search(queries[i]).to_arrow(),
+                "remote, columns": lambda i: remote.search(queries[i]).to_arrow(),
+            },
+            arguments.queries,
+        )
+        exchange.close()
+    for kind in ("", ", columns"):
+        ours, theirs = found[f"remote{kind}"], found[f"local{kind}"]
+        label = "one search, p50" + (", with its columns" if kind else ", ids and distances")
+        yield label, f"{ours:,.0f} µs", f"local {theirs:,.0f} µs: {ours - theirs:+,.0f} µs"
+    yield "a bare round trip, p50", f"{found['bare']:,.0f} µs", "pyarrow.flight alone"
+
+
+def throughput(library: Path, table: Path, rows: pa.Table, arguments: argparse.Namespace) -> Iterator[Line]:
+    """One client process and eight."""
+    with stopping(start_server(library)) as server:
+        rates = {count: clients_rate(server, count, arguments.seconds) for count in (1, 8, 1, 8)}
+    one, eight = rates[1][0], rates[8][0]
+    yield "searches a second, 1 client", f"{one:,.0f}", f"the client takes {rates[1][1]:.2f} cores"
+    yield "searches a second, 8 clients", f"{eight:,.0f}", f"{eight / one:.2f} × one; clients {rates[8][1]:.2f} cores"
+
+
+def clients_rate(server: Running, count: int, lasting: float) -> tuple[float, float]:
+    """Answers a second, and processor time of all clients a second."""
+    found = run_clients("benchmarks.server.asking", [server.location, NAME, str(lasting)], count)
+    return sum(one["rate"] for one in found), sum(one["processor"] for one in found)
+
+
+def scans(library: Path, table: Path, rows: pa.Table, arguments: argparse.Namespace) -> Iterator[Line]:
+    """All ids and vectors, against the bare server with the same table in memory."""
+    with (
+        stopping(start_server(library)) as server,
+        stopping(start_bare(table)) as bare,
+        nearrow.connect(server.location) as there,
+        flight.FlightClient(bare.location) as client,
+    ):
+        words = there.collection(NAME)
+        ours = scan_rate(lambda: words.scan(columns=["id", "vector"]))
+        theirs = scan_rate(lambda: bare_scan(client))
+        ours = max(ours, scan_rate(lambda: words.scan(columns=["id", "vector"])))
+    yield "scan of vectors, GB/s", f"{ours:.2f}", f"bare {theirs:.2f}: {ours / theirs:.0%}"
+
+
+def ingest(library: Path, table: Path, rows: pa.Table, arguments: argparse.Namespace) -> Iterator[Line]:
+    """One durable add of all rows into a new collection, here and through a server, each the best of three."""
+    here_seconds, there_seconds = [], []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        with (
+            stopping(start_server(folder / "there")) as server,
+            nearrow.connect(server.location) as there,
+            nearrow.connect(folder / "here") as here,
+        ):
+            for number in range(3):
+                for database, times in ((here, here_seconds), (there, there_seconds)):
+                    words = database.create_collection(f"{NAME}{number}", dimension=384, metric="cosine")
+                    times.append(bulk(words, rows))
+                    words.wait()
+                    database.drop_collection(words.name)
+    ours, theirs = len(rows) / min(there_seconds), len(rows) / min(here_seconds)
+    yield "durable bulk ingest, rows/s", f"{ours:,.0f}", f"local {theirs:,.0f}: {ours / theirs:.0%}"
+
+
+if __name__ == "__main__":
+    main()
