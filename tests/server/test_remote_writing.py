@@ -149,8 +149,9 @@ def test_upkeep_goes_through(remote: nearrow.Database, words: nearrow.Collection
     for name in ("../elsewhere", "/tmp/elsewhere", "a/b", ".."):
         with pytest.raises(nearrow.InvalidArgumentError):
             words.snapshot(name)
-    with pytest.raises(nearrow.AlreadyExistsError):
-        words.snapshot("monday")
+    for elsewhere in ({"filesystem": object()}, {"every": 1.0}, {"keep": 3}):
+        with pytest.raises(nearrow.InvalidArgumentError, match="a name only"):
+            words.snapshot("tuesday", **elsewhere)
 
 
 def test_read_only_client_writes_nothing(server: Server, words: nearrow.Collection) -> None:

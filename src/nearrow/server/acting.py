@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from nearrow.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
+from nearrow.errors import InvalidArgumentError, NotFoundError
 from nearrow.schema import CollectionConfig, nearest_name
-from nearrow.server.backend import Backend
+from nearrow.server.backend import Backend, refuse_models
 from nearrow.server.searching import search
 from nearrow.server.wire.actions import ACTIONS
 from nearrow.server.wire.questions import settings_of
@@ -72,6 +72,7 @@ def _create(backend: Backend, arguments: Arguments) -> Any:
     name, settings = arguments["collection"], arguments.get("settings", {})
     if not isinstance(settings, Mapping):
         raise InvalidArgumentError(f"settings is an object, not {settings!r:.60}")
+    refuse_models(settings)
     backend.limits.check_dimension(arguments["dimension"])
     config = CollectionConfig.from_dict({**settings, "name": name, "dimension": arguments["dimension"]})
     make = backend.database.create_collection
@@ -211,8 +212,6 @@ def _wait(backend: Backend, arguments: Arguments) -> Any:
 @_answers("snapshot")
 def _snapshot(backend: Backend, arguments: Arguments) -> Any:
     path = backend.snapshot_path(arguments["name"])
-    if path.exists():
-        raise AlreadyExistsError(f"there is a snapshot {arguments['name']!r}; choose another name")
     taken = backend.collection(arguments["collection"]).snapshot(path, **_given(arguments, "name"))
     told = {
         "config": taken.config.to_dict(),

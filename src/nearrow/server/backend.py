@@ -60,3 +60,9 @@ class Backend:
                 for name, value in about.items()
             }
             slow_logger.warning("slow", extra={"fields": {"kind": kind, "ms": round(ms, 3), **shown}})
+
+
+def refuse_models(settings: Mapping[str, Any]) -> None:
+    """InvalidArgumentError if a client would have the server load a model."""
+    if settings.get("embedding") is not None:
+        raise InvalidArgumentError("a server embeds nothing: call the model in the client, and send vectors")

@@ -16,7 +16,7 @@ import pyarrow.types as pt
 from nearrow.collection import Collection
 from nearrow.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from nearrow.schema import CollectionConfig
-from nearrow.server.backend import Backend
+from nearrow.server.backend import Backend, refuse_models
 from nearrow.server.messages import messages
 from nearrow.server.wire.requests import PutCommand, check_request, check_write, object_of
 from nearrow.server.wire.transactions import unpack
@@ -58,6 +58,7 @@ def target(backend: Backend, command: PutCommand, schema: pa.Schema) -> Collecti
     settings = {"dimension": vector_dimension(schema), **command.create}
     if settings["dimension"] is None:
         raise InvalidArgumentError("create needs a dimension: the vectors of this stream are lists of no fixed size")
+    refuse_models(settings)
     backend.limits.check_dimension(settings["dimension"])
     config = CollectionConfig.from_dict({**settings, "name": command.collection}).to_dict()
     return backend.database.get_or_create_collection(**config)

@@ -226,8 +226,17 @@ class RemoteCollection(RemoteModels, RemoteReading):
         compression: str = "snappy",
         row_group_rows: int = 1 << 16,
         data_page_bytes: int = 1 << 20,
+        byte_stream_split: bool = True,
+        filesystem: Any = None,
+        every: Any = None,
+        keep: int | None = None,
     ) -> SnapshotMetadata:
-        """Like `Collection.snapshot`; `path` is a name in the server's folder of snapshots (`nearrow serve --snapshots`)."""
+        """Like `Collection.snapshot`; `path` is a name in the server's folder of snapshots (`nearrow serve --snapshots`).
+
+        Where they lie and how often they are taken is the server's affair: no filesystem=, every= or keep=.
+        """
+        if filesystem is not None or every is not None or keep is not None:
+            raise InvalidArgumentError("a server takes one snapshot at a time, into its own folder: give a name only")
         told = self._ask(
             "snapshot",
             unlimited=True,
@@ -235,6 +244,7 @@ class RemoteCollection(RemoteModels, RemoteReading):
             compression=compression,
             row_group_rows=row_group_rows,
             data_page_bytes=data_page_bytes,
+            byte_stream_split=byte_stream_split,
         )
         return SnapshotMetadata(
             CollectionConfig.from_dict(told["config"]),

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from nearrow.embedding.opening import new_config
-from nearrow.errors import ReadOnlyError
+from nearrow.errors import InvalidArgumentError, ReadOnlyError
 from nearrow.schema import CollectionConfig, validate_name
 from nearrow.server.client.collection import RemoteCollection
 from nearrow.server.client.connection import Connection, ConnectionOptions
@@ -67,8 +67,12 @@ class RemoteDatabase:
         self._check_writable()
         self._connection.action("drop", collection=validate_name(name))
 
-    def restore(self, path: str | os.PathLike[str], name: str | None = None) -> RemoteCollection:
-        """Like `Database.restore`. `path` is the name of a snapshot that the server has taken; needs the role admin."""
+    def restore(
+        self, path: str | os.PathLike[str], name: str | None = None, *, filesystem: Any = None
+    ) -> RemoteCollection:
+        """Like `Database.restore`; `path` is the name of a snapshot that the server has taken. Needs the role admin."""
+        if filesystem is not None:
+            raise InvalidArgumentError("a server restores from its own folder of snapshots: give a name only")
         self._check_writable()
         made = self._connection.action("restore", unlimited=True, name=os.fspath(path), collection=name)
         return self._opened(made)

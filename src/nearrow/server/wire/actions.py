@@ -62,7 +62,7 @@ ACTIONS: Mapping[str, Action] = {
         Action(
             "snapshot",
             ADMIN,
-            ("collection", "name", "compression?", "row_group_rows?", "data_page_bytes?"),
+            ("collection", "name", "compression?", "row_group_rows?", "data_page_bytes?", "byte_stream_split?"),
             "Copies a collection, as it is now, into the server's folder of snapshots.",
         ),
         Action("restore", ADMIN, ("name", "collection?"), "Makes a collection of one of the server's snapshots."),

@@ -24,6 +24,8 @@ DEFAULTS: Mapping[str, Any] = {
     if name not in ("self", "vector")
 }
 FUSIONS: Mapping[str, Any] = {"rrf": RRF, "weighted": Weighted, "max": Max, "min": Min}
+STAY = ("rerank", "query")
+"""What cannot be sent: a function, and words for a model, which a server does not have."""
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -41,8 +43,8 @@ def question(settings: Mapping[str, Any]) -> dict[str, Any]:
 def settings_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments for `Collection.search` that a decoded question means; InvalidArgumentError names an unknown one."""
     for name in asked:
-        if name not in DEFAULTS or name == "rerank":
-            known = [known for known in DEFAULTS if known != "rerank"]
+        if name not in DEFAULTS or name in STAY:
+            known = [known for known in DEFAULTS if known not in STAY]
             raise InvalidArgumentError(f"unknown search setting {name!r}{nearest_name(str(name), known)}")
     settings = dict(asked)
     if "text" in settings:
