@@ -19,9 +19,10 @@ from nearrow.errors import AlreadyExistsError, ClosedError, CorruptionError, Not
 from nearrow.schema import batches, nearest_name, validate_name
 from nearrow.storage.directory import Directory
 from nearrow.storage.local import LocalDirectory
-from nearrow.storage.manifest import load_newest
+from nearrow.storage.manifest import Manifest, load_newest
 from nearrow.storage.memory import MemoryDirectory
 from nearrow.write.check import check_folder
+from nearrow.write.drop import drop, finish_drops, is_dropped
 from nearrow.write.follower import Follower
 from nearrow.write.open import create, open_writer
 from nearrow.write.repair import readable_manifest, repair_folder
@@ -30,7 +31,6 @@ from nearrow.write.restore import RestoredPart, restore_rows
 
 CATALOG_LOCK = "CATALOG"
 COLLECTIONS = "collections"
-DROPPED = "DROPPED"
 MEMORY = ":memory:"
 
 
@@ -75,6 +75,7 @@ class Database:
         with self._mutex, self._catalog_lock():
             if name in self._find_folders():
                 raise AlreadyExistsError(f"collection {name!r} exists; open it with collection({name!r})")
+            finish_drops(self._directory, COLLECTIONS)
             folder = f"{COLLECTIONS}/{uuid4().hex}"
             self._directory.make_folder(folder)
             create(self._directory.folder(folder), config)
@@ -135,10 +136,8 @@ class Database:
                 raise NotFoundError(f"no collection {name!r}{nearest_name(name, self._folders)}")
             if name in self._open:
                 self._open[name].close(wait=False)
-            with self._directory.folder(folder).lock("LOCK", exclusive=True):
-                self._directory.publish(f"{folder}/{DROPPED}", b"")
-            self._directory.remove_folder(folder)
-            self._directory.sync_folder(COLLECTIONS)
+            drop(self._directory, folder)
+            finish_drops(self._directory, COLLECTIONS)
             self._folders.pop(name, None)
 
     def restore(self, path: str | os.PathLike[str], name: str | None = None, *, filesystem: Any = None) -> Collection:
@@ -197,7 +196,9 @@ class Database:
         for entry in self._directory.list(COLLECTIONS):
             directory = self._directory.folder(f"{COLLECTIONS}/{entry}")
             try:
-                manifest = None if directory.exists(DROPPED) else readable_manifest(directory)
+                manifest = (
+                    None if is_dropped(self._directory, f"{COLLECTIONS}/{entry}") else readable_manifest(directory)
+                )
             except CorruptionError as error:
                 unreadable = error
                 continue
@@ -239,16 +240,24 @@ class Database:
         self._folders = {}
         for entry in self._directory.list(COLLECTIONS):
             folder = f"{COLLECTIONS}/{entry}"
-            if self._directory.exists(f"{folder}/{DROPPED}"):
+            if is_dropped(self._directory, folder):
                 continue
             name = known.get(folder)
             if name is None:
-                manifest = load_newest(self._directory.folder(folder))
+                manifest = self._newest_manifest(folder)
                 if manifest is None:  # its creation did not end
                     continue
                 name = str(manifest.config["name"])
             self._folders[name] = folder
         return self._folders
+
+    def _newest_manifest(self, folder: str) -> Manifest | None:
+        try:
+            return load_newest(self._directory.folder(folder))
+        except (CorruptionError, NotFoundError):
+            if is_dropped(self._directory, folder):  # meanwhile, by another process
+                return None
+            raise
 
     def _catalog_lock(self) -> Any:
         return self._directory.lock(CATALOG_LOCK, exclusive=True)

@@ -26,6 +26,7 @@ from nearrow.testing.crash_flips import answers, make_small_database, outcome
 from nearrow.testing.crash_kill import LENGTH, writing
 from nearrow.testing.crash_look import NAME, look, make_database, warm_up
 from nearrow.testing.crash_script import Witness, script
+from nearrow.testing.disk_calls import DiskCalls
 from nearrow.testing.model import Operation, run
 from nearrow.testing.small_disk import available, in_own_namespace, small_disk
 
@@ -176,11 +177,60 @@ def locks(root: Path, seed: int) -> str:
     return "a second writer is refused while the first lives (stopped), and let in when it is dead"
 
 
+def catalogue(root: Path, seed: int) -> str:
+    """Killed at every call of making and dropping collections: each is there whole, or not at all."""
+    steps = ("make one", "write one", "make two", "write two", "drop one", "make one again")
+    number = 0
+    while True:
+        number += 1
+        path = root / str(number)
+
+        def task(report: Report, path: Path = path, strike_at: int = number) -> None:
+            with DiskCalls(strike_at).installed(), nearrow.connect(path) as database:
+                for step in steps:
+                    verb, name = step.split()[:2]
+                    if verb == "make":
+                        database.create_collection(name, 2, metric="l2")
+                    elif verb == "write":
+                        database.collection(name).upsert([{"id": step, "vector": [1.0, 2.0]}])
+                    else:
+                        database.drop_collection(name)
+                    report(step)
+
+        ending = run_child(task).expect(killed=True)
+        done = len(ending.reports)
+        allowed = [_catalogue_after(steps[:done]), _catalogue_after(steps[: done + 1])]
+
+        def find(report: Report, path: Path = path) -> None:
+            with nearrow.connect(path) as database:
+                found = {name: database.collection(name).count() for name in database.collections()}
+                report(json.dumps(found))
+                for name in ("one", "two"):
+                    database.get_or_create_collection(name, 2, metric="l2").upsert([{"id": "x", "vector": [1.0, 2.0]}])
+
+        found = json.loads(run_child(find).expect().reports[0])
+        assert found in allowed, f"killed at call {number}, after {ending.reports}: {found}, not one of {allowed}"
+        if not ending.killed:
+            return f"{number - 1} kills while collections were made and dropped: each there whole, or not at all"
+
+
+def _catalogue_after(steps: tuple[str, ...]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for step in steps:
+        verb, name = step.split()[:2]
+        if verb == "drop":
+            del found[name]
+        else:
+            found[name] = int(verb == "write")
+    return found
+
+
 CASES: dict[str, Callable[[Path, int], str]] = {
     "full disk": full_disk,
     "read-only mount": read_only_mount,
     "missing and halved files": missing_files,
     "clock steps": clock_steps,
+    "catalogue": catalogue,
     "locks": locks,
 }
 NEED_DISK = ("full disk", "read-only mount")
