@@ -16,7 +16,7 @@ BUILD_TOOLS  := "scikit-build-core>=0.11" "nanobind>=2.4" "cmake>=3.26" "ninja>=
 SOURCES      := pyproject.toml CMakeLists.txt $(shell find src kernel -type f -not -path '*/__pycache__/*' -not -name '*.so')
 KERNEL_FILES := $(shell find kernel -name '*.h' -o -name '*.cpp')
 
-.PHONY: help demo test lint format types layers sanitize fuzz model bench wheel clean
+.PHONY: help demo test integrations docs lint format types layers sanitize fuzz model bench wheel clean
 
 help: ## this list (the default)
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -52,6 +52,12 @@ fuzz: $(VENV)/build-tools ## libFuzzer on the graph loader, SECONDS=60 (needs cl
 model: $(VENV)/installed-dev ## the state machine against a dict and brute force, for STEPS=30000 steps
 	$(BIN)/python -m nearrow.testing.crash model --steps $(STEPS)
 
+integrations: $(VENV)/installed-integrations ## the conformance suites of LangChain, Haystack and LlamaIndex, as they are published
+	$(BIN)/python -m pytest -n $(JOBS) tests/integrations tests/test_docs.py
+
+docs: $(VENV)/installed-docs ## the documentation site, into build/site; a dead link or a warning is an error
+	$(BIN)/mkdocs build --strict --site-dir build/site
+
 bench: $(VENV)/installed-dev ## side by side with the peers, in .venv-bench; hours. Smoke: make bench BENCH=--quick
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
@@ -79,3 +85,13 @@ $(VENV)/installed-dev: $(VENV)/build-tools $(SOURCES)
 	@echo "building and installing nearrow and the development tools (the first time compiles the kernel, about a minute)"
 	@$(PIP) install --no-build-isolation '.[dev]'
 	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-integrations: $(VENV)/installed-dev
+	@echo "installing the frameworks of tests/integrations"
+	@$(PIP) install --no-build-isolation '.[integrations-test]'
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	@echo "installing mkdocs"
+	@$(PIP) install --no-build-isolation '.[docs]'
+	@touch $@

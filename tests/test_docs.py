@@ -1,7 +1,7 @@
 """Docs: does every example in README.md and docs/guide run, and print what it says?
 
 The blocks of one page run in order, in one namespace, in an empty directory that has the project's `examples`
-folder in it. ```python blocks are executed, and a ```text block right below one is what it prints; ```pycon blocks are
+folder in it. A page that says <!-- needs: package --> is skipped without it. ```python blocks are executed, and a ```text block right below one is what it prints; ```pycon blocks are
 doctests. The guides call `embed`, which stands for the reader's own model.
 """
 
@@ -22,6 +22,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs" / "guide").glob("*.md"))]
+NEEDS = re.compile(r"^<!-- needs: (\S+) -->$", re.MULTILINE)
 BLOCK = re.compile(r"^```(python|pycon)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 
 
@@ -75,6 +76,8 @@ def test_examples_on_the_page_run(page: Path, tmp_path: Path, monkeypatch: pytes
     if page.name != "README.md" and not found:
         pytest.skip("no examples on this page")
     assert found
+    for package in NEEDS.findall(page.read_text()):
+        pytest.importorskip(package)
     (tmp_path / "examples").symlink_to(PROJECT / "examples")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__page__", "embed": embed}
