@@ -1,8 +1,9 @@
 """Docs: does every example in README.md and docs/guide run, and print what it says?
 
 The blocks of one page run in order, in one namespace, in an empty directory that has the project's `examples`
-folder in it. A page that says <!-- needs: package --> is skipped without it. ```python blocks are executed, and a ```text block right below one is what it prints; ```pycon blocks are
-doctests. The guides call `embed`, which stands for the reader's own model.
+folder in it. A page that says <!-- needs: package --> is skipped without it. ```python blocks are executed, and a
+```text block right below one is what it prints; ```pycon blocks are doctests. The guides call `embed`, which stands
+for the reader's own model.
 """
 
 from __future__ import annotations
