@@ -20,7 +20,8 @@ constexpr int64_t kGivenUp = 8;  // added when a walk cost too much and was fini
 
 constexpr int64_t kScanRows = 6000;     // accepted rows that are always scanned
 constexpr int64_t kScanBeams = 700;     // rows scanned in the time that one more in its beam costs a walk
-constexpr int64_t kSketchBeams = 1200;  // nodes of a sketch scored meanwhile, where all rows are accepted
+constexpr int64_t kSketchRows = 50000;  // nodes of a sketch that are always scanned
+constexpr int64_t kSketchBeams = 1200;  // more are for each one of the beam, where all rows are accepted
 constexpr int kSketchMeasured = 8;      // nodes that a sketch leaves to be scored, for each one of the beam
 constexpr double kWalkThrough = 0.25;   // share of accepted rows from which everything is walked
 
@@ -40,7 +41,8 @@ class FilteredSearch {
     // The way that costs least, by counts alone.
     Way choose(int ef, const AcceptBits& accept) const {
         // The fewer pass, the farther a walk must go.
-        const double sketched = static_cast<double>(kSketchBeams * ef) / share(accept);
+        const double sketched =
+            std::max(static_cast<double>(kSketchRows), static_cast<double>(kSketchBeams * ef) / share(accept));
         if (accept.sketch != nullptr && static_cast<double>(accept.count) <= sketched) return Way::sketch;
         if (accept.count <= std::max<int64_t>(kScanRows, kScanBeams * ef)) return Way::scan;
         return share(accept) >= kWalkThrough ? Way::through : Way::two_hops;

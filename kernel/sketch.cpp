@@ -8,8 +8,8 @@
 namespace nearrow {
 namespace {
 
-constexpr int kSlots = 4;               // bits of a group
-constexpr int64_t kLimitSample = 1024;  // scores from which the limit is guessed
+constexpr int kSlots = 4;             // bits of a group
+constexpr double kLimitSample = 4.0;  // scores from which the limit is guessed, for each root of the size
 
 void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores) {
     for (int64_t block = 0; block < blocks; ++block) {
@@ -166,29 +166,32 @@ void Sketch::make_tables(const float* query, SketchScratch& scratch) const {
         const float* four = differences.data() + group * kSlots;
         widest = std::max(widest, std::abs(four[0]) + std::abs(four[1]) + std::abs(four[2]) + std::abs(four[3]));
     }
-    const float scale = widest > 0.0F ? static_cast<float>(levels_) / widest : 0.0F;
-    scratch.tables.resize(groups * 16);
+    scratch.tables.assign(groups * 16, 0);
+    if (!(widest > 0.0F) || !std::isfinite(widest)) return;  // all nodes are alike to this query
+    const float scale = static_cast<float>(levels_) / widest;
     for (size_t group = 0; group < groups; ++group) {
-        const float* four = differences.data() + group * kSlots;
-        float sums[16] = {0.5F};
+        float four[kSlots];
+        float lowest = 0.0F;
         for (int bit = 0; bit < kSlots; ++bit) {
-            const float step = scale * four[bit];
-            sums[0] -= std::min(step, 0.0F);
+            four[bit] = scale * differences[group * kSlots + static_cast<size_t>(bit)];
+            lowest += std::min(four[bit], 0.0F);
         }
-        for (int bit = 0; bit < kSlots; ++bit) {
-            const float step = scale * four[bit];
-            for (int at = 0; at < 1 << bit; ++at) sums[(1 << bit) + at] = sums[at] + step;
-        }
+        const float low[4] = {0.5F - lowest, four[0] + (0.5F - lowest), four[1] + (0.5F - lowest),
+                              four[0] + four[1] + (0.5F - lowest)};
+        const float high[4] = {0.0F, four[2], four[3], four[2] + four[3]};
         uint8_t* table = scratch.tables.data() + group * 16;
-        for (int at = 0; at < 16; ++at) {
-            table[at] = static_cast<uint8_t>(std::clamp(static_cast<int>(sums[at]), 0, levels_));
+        for (int i = 0; i < 4; ++i) {
+            int32_t entries[4];
+            for (int j = 0; j < 4; ++j) entries[j] = static_cast<int32_t>(low[j] + high[i]);
+            for (int j = 0; j < 4; ++j) table[4 * i + j] = static_cast<uint8_t>(std::clamp(entries[j], 0, levels_));
         }
     }
 }
 
 // A score that about `wanted` nodes, and seldom fewer, do not exceed: guessed from scores spread over all.
 uint16_t Sketch::limit_for(int64_t wanted, SketchScratch& scratch) const {
-    const int64_t stride = std::max<int64_t>(1, size() / kLimitSample);
+    const auto sampled = static_cast<int64_t>(kLimitSample * std::sqrt(static_cast<double>(size())));
+    const int64_t stride = std::max<int64_t>(1, size() / sampled);
     scratch.sample.clear();
     for (int64_t i = 0; i < size(); i += stride) scratch.sample.push_back(scratch.scores[static_cast<size_t>(i)]);
     const auto taken = static_cast<double>(scratch.sample.size());

@@ -87,10 +87,19 @@ void StringSet::match(std::span<const std::byte> offsets, bool wide, std::span<c
         if (!alike || length <= 16) return alike;
         return std::memcmp(bytes_.data() + entry.rest, strings.at(start), length) == 0;
     };
-    if (entries_.size() == 1) {
+    if (entries_.size() == 1) {  // its length is known: so is what to read of a string that could be it
         const Entry& wanted = entries_[0];
-        return strings.each(offsets, wide, rows, bits,
-                            [&](std::size_t start, std::size_t length) { return same(wanted, start, length); });
+        const std::uint64_t mask = StringRows::mask_of(wanted.length);
+        const std::size_t tail = wanted.length > 8 ? wanted.length - 8 : 0;
+        const std::uint64_t last = wanted.length > 8 ? wanted.last : wanted.first;
+        return strings.each(offsets, wide, rows, bits, [&](std::size_t start, std::size_t length) {
+            const bool fits = length == wanted.length;
+            const std::size_t at = fits ? start : 0;
+            const bool alike = fits & (strings.masked_word(at, mask) == wanted.first) &
+                               (strings.masked_word(fits ? at + tail : 0, mask) == last);
+            if (!alike || length <= 16) return alike;
+            return std::memcmp(bytes_.data() + wanted.rest, strings.at(start), length) == 0;
+        });
     }
     if (!few_.empty()) {
         return strings.each(offsets, wide, rows, bits, [&](std::size_t start, std::size_t length) {

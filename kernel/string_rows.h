@@ -1,7 +1,7 @@
 // String rows: how is every string of an Arrow column looked at without reading outside of its data?
 //
 // Offsets may come from a damaged file: a string that does not lie inside of the data matches nothing. Words are read
-// without branches; near the end of the data with what lies before them, which is shifted out.
+// without a branch that the data decides; near its end with what lies before them, which is shifted out.
 #pragma once
 
 #include <algorithm>
@@ -29,11 +29,19 @@ class StringRows {
     std::size_t size() const { return size_; }
     const std::byte* at(std::size_t start) const { return data_ + start; }
 
-    // The first 8 bytes of a string, zeros above a shorter one. REQUIRES: it lies inside of the data, as do these:
+    // The bytes that a string of so many has among its first 8.
+    static std::uint64_t mask_of(std::size_t length) {
+        return length >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * length)) - 1;
+    }
+    // The first 8 bytes of a string under a mask. REQUIRES: it lies inside of the data, as do these:
+    std::uint64_t masked_word(std::size_t start, std::uint64_t mask) const {
+        if (start <= last_load_) [[likely]]
+            return load(start) & mask;
+        return (load(last_load_) >> (8 * std::min<std::size_t>(start - last_load_, 7))) & mask;
+    }
+    // The first 8 bytes of a string, zeros above a shorter one.
     std::uint64_t first_word(std::size_t start, std::size_t length) const {
-        const std::size_t at = std::min(start, last_load_);
-        const std::uint64_t word = load(at) >> (8 * std::min<std::size_t>(start - at, 7));
-        return word & (length >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * length)) - 1);
+        return masked_word(start, mask_of(length));
     }
     // The last 8 bytes of a string of more than 8, else 0.
     std::uint64_t last_word(std::size_t start, std::size_t length) const {

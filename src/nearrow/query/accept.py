@@ -27,7 +27,7 @@ from nearrow.segment.view import Part, View
 
 PREPARED_MIN = 512
 """Fewer accepted rows are looked at as quickly as they come."""
-ASKED_FOR_NODES, ASKED_FOR_SKETCH = 2, 4
+ASKED_FOR_NODES, ASKED_FOR_SKETCH = 2, 16
 """How often a filter is asked until its rows are put in the order of nodes, and until they get a sketch: when the
 searches that would have been quicker with it have cost about as much as it does."""
 

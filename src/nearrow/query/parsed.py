@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -36,10 +37,16 @@ class ParsedFilters:
         """The filter that `where` spells; None for None. FilterError as parse_filter raises it."""
         if where is None or isinstance(where, Filter):
             return where
+        known = self._known
+        if self._schema is schema and type(where) is dict:
+            # A dict that is not plain gives no bytes that a plain one gives, so what was kept need not be looked through.
+            with suppress(ValueError):  # not of marshal's types: it has no spelling
+                found = known.get(None, marshal.dumps(where, MARSHAL_VERSION))
+                if found is not None and found[0] is schema:
+                    return found[1]
         key, size = _spelling(where)
         if key is None:
             return parse_filter(where, schema, self._sql)
-        known = self._known
         if self._schema is not schema:
             # A new cache rather than a cleared one: a search that still parses by the old schema keeps the old cache.
             known = self._known = BytesCache(BYTES_MAX)
