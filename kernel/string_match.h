@@ -45,6 +45,7 @@ class StringSet {
     std::vector<bool> lengths_;  // which lengths occur, up to a limit
     std::vector<Entry> few_;     // a few entries, each in its own slot
     std::uint64_t few_factor_ = 0;
+    int few_shift_ = 0;
 };
 
 }  // namespace nearrow

@@ -29,6 +29,8 @@ class StringRows {
     std::size_t size() const { return size_; }
     const std::byte* at(std::size_t start) const { return data_ + start; }
 
+    // All bits if `holds`, else none: a choice without a branch.
+    static std::uint64_t only_if(bool holds) { return std::uint64_t{0} - static_cast<std::uint64_t>(holds); }
     // The bytes that a string of so many has among its first 8.
     static std::uint64_t mask_of(std::size_t length) {
         return length >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * length)) - 1;
@@ -46,7 +48,7 @@ class StringRows {
     // The last 8 bytes of a string of more than 8, else 0.
     std::uint64_t last_word(std::size_t start, std::size_t length) const {
         const bool longer = length > 8;
-        return load(longer ? start + length - 8 : 0) & (longer ? ~std::uint64_t{0} : 0);
+        return load(longer ? start + length - 8 : 0) & only_if(longer);
     }
     // The last bytes of a string of at most 8, or the last 8 of a longer one, as an integer that ends with them.
     std::uint64_t end_word(std::size_t end, std::size_t length) const {
@@ -80,11 +82,11 @@ class StringRows {
             for (std::size_t row = base; row < last; ++row) {
                 Offset after;
                 std::memcpy(&after, offsets + (row + 1) * sizeof after, sizeof after);
-                const bool inside = (before <= after) & (after <= size_);
-                const std::size_t start = inside ? before : 0;
-                const std::size_t length = inside ? after - before : 0;
+                const std::size_t start = before;
+                const std::size_t end = after;
                 before = after;
-                byte |= static_cast<unsigned>(inside & test(start, length)) << (row - base);
+                if (start <= end && end <= size_) [[likely]]
+                    byte |= static_cast<unsigned>(test(start, end - start)) << (row - base);
             }
             bits[base >> 3] = static_cast<std::uint8_t>(byte);
         }
