@@ -24,7 +24,7 @@ import typer
 from typer.core import TyperGroup
 
 from nearrow import errors
-from nearrow.cli import analytics, collections, demo, importing, searching, serving, upkeep
+from nearrow.cli import analytics, benching, collections, demo, importing, searching, serving, upkeep
 from nearrow.cli.output import error_console
 
 EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
@@ -96,4 +96,6 @@ app.command("restore")(analytics.restore)
 app.command("check")(upkeep.check)
 app.command("repair")(upkeep.repair)
 app.command("stats")(upkeep.stats)
+app.command("compact")(upkeep.compact)
 app.command("serve")(serving.serve)
+app.command("bench")(benching.bench)

@@ -122,8 +122,11 @@ class RemoteCollection(RemoteModels, RemoteReading):
         return count
 
     def _holds(self, rows: Rows) -> bool:
-        for batch in batches(rows, config=self.config, schema=self.schema):
+        schema = self.schema
+        for batch in batches(rows, config=self.config, schema=schema):
             names = batch.schema.names
+            if not set(names) <= set(schema.names):
+                return False
             found = self.get(batch.column("id"), columns=names).combine_chunks()
             if not found.equals(pa.Table.from_batches([batch]).cast(found.schema)):
                 return False

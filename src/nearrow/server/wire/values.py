@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nearrow.errors import InvalidArgumentError
+from nearrow.errors import InvalidArgumentError, NearrowError
 from nearrow.server.wire.expressions import expression_bytes, expression_of
 
 ARRAY_TYPES = (
@@ -50,6 +50,8 @@ def loads(data: bytes) -> Any:
     """The inverse of `dumps`; InvalidArgumentError for anything that is not such JSON."""
     try:
         return decode(json.loads(data))
+    except NearrowError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"the request is not JSON: {str(error) or type(error).__name__}") from None
 
@@ -112,6 +114,8 @@ def decode(value: Any, depth: int = 0) -> Any:
         if make is not None:
             try:
                 return make(content)
+            except NearrowError:
+                raise
             except (ValueError, TypeError, KeyError, ArithmeticError) as error:
                 raise InvalidArgumentError(f"{tag} cannot hold {content!r:.80}: {error}") from None
     return {key: decode(item, depth + 1) for key, item in value.items()}
