@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from damage import flip, folder, largest, make, rows
 
 import nearrow
 from nearrow.collection import Collection
+from nearrow.testing.disk_calls import DiskCalls
 
 
 def ids(docs: Collection) -> set[str]:
@@ -174,3 +176,27 @@ def test_in_memory_collection_can_be_checked_and_repaired() -> None:
     assert docs.check().ok
     assert not docs.repair().changed
     assert len(docs) == 3
+
+
+def repair_with_fault(library: Path, strike_at: int) -> DiskCalls:
+    with nearrow.connect(library) as db, DiskCalls(strike_at, "EIO").installed() as calls:
+        try:
+            db.repair_collection("docs")
+        except nearrow.NearrowError:
+            assert calls.fired
+    return calls
+
+
+def test_repair_that_stops_at_any_of_its_last_calls_loses_nothing(tmp_path: Path) -> None:
+    make(tmp_path / "whole")
+    flip(largest(tmp_path / "whole", "segments/*/graph.bin"))
+    shutil.copytree(tmp_path / "whole", tmp_path / "counted")
+    calls = len(repair_with_fault(tmp_path / "counted", 0).kinds)
+    for strike_at in range(calls - 22, calls + 1):
+        library = tmp_path / str(strike_at)
+        shutil.copytree(tmp_path / "whole", library)
+        assert repair_with_fault(library, strike_at).fired
+        with nearrow.connect(library) as db:  # also without a second repair: only derived data is damaged
+            assert ids(db.collection("docs")) == everything()
+        again = nearrow.connect(library).repair_collection("docs")
+        assert (again.rows_lost, again.records_lost, again.deletes_lost) == (0, 0, 0)

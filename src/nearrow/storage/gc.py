@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from nearrow.errors import LockedError
+from nearrow.errors import CorruptionError, LockedError
 from nearrow.storage.directory import TEMPORARY_SUFFIX, Directory
 from nearrow.storage.log_format import LOG_FOLDER, log_name, log_seq
+from nearrow.storage.log_reader import begins_anew
 from nearrow.storage.manifest import Manifest
 
 LEASE = "LEASE"
@@ -62,6 +63,24 @@ def clean_temporary(directory: Directory) -> list[str]:
             directory.sync_folder(folder)
         removed += stale
     return removed
+
+
+def remove_interrupted_log(directory: Directory, manifest: Manifest) -> list[str]:
+    """Deletes the log that a repair began and died before a manifest named it; else it would pass for one after a gap.
+
+    It follows no log, holds no record, and its number leaves a gap. REQUIRES the writer's lock, and the newest manifest.
+    """
+    seqs = sorted(seq for name in directory.list(LOG_FOLDER) if (seq := log_seq(name)) is not None)
+    if len(seqs) < 2 or seqs[-1] <= manifest.log_first_seq or seqs[-1] == seqs[-2] + 1:
+        return []
+    try:
+        if not begins_anew(directory, seqs[-1]):
+            return []
+    except CorruptionError:  # not for this function to judge: opening raises it, and repair sets the file aside
+        return []
+    name = log_name(seqs[-1])
+    _unlink(directory, LOG_FOLDER, [name])
+    return [name]
 
 
 def _old_manifests(directory: Directory, kept: set[str]) -> list[str]:

@@ -222,6 +222,12 @@ def open_log(directory: Directory, seq: int) -> tuple[pa.Buffer, FileHeader]:
     return log, header
 
 
+def begins_anew(directory: Directory, seq: int) -> bool:
+    """Whether this log says that it follows none, and holds no record."""
+    log, header = open_log(directory, seq)
+    return header.previous_bytes == 0 and not any(_all_frames(log, header, log.size))
+
+
 def before_first(header: FileHeader) -> Frame:
     """The position of a log's beginning, as if a frame ended there."""
     return Frame(header.first_lsn - 1, header.first_lsn - 1, header.chain, 0, 0, FILE_HEADER.size)
@@ -280,4 +286,4 @@ def _consecutive(directory: Directory, first_seq: int) -> list[int]:
     return seqs
 
 
-__all__ = ["LogEnd", "LogReader", "LogTail", "Record", "durable_lsn", "open_log", "read_log"]
+__all__ = ["LogEnd", "LogReader", "LogTail", "Record", "begins_anew", "durable_lsn", "open_log", "read_log"]

@@ -69,6 +69,7 @@ def open_writer(directory: Directory, *, background: Callable[[Core], Background
     try:
         gc.clean_temporary(directory)
         manifest = read_manifest(directory)
+        gc.remove_interrupted_log(directory, manifest)
         config = CollectionConfig.from_dict(manifest.config)
         state = open_state(directory, config, manifest)
         state.follow_deaths = bool(config.text_fields)

@@ -46,6 +46,9 @@ def repair_folder(directory: Directory) -> Repair:
     """Mend what lies in a collection's folder. LockedError if it is open; NotFoundError if no manifest can be read."""
     with directory.lock(LOCK, exclusive=True):
         gc.clean_temporary(directory)
+        manifest = readable_manifest(directory)
+        if manifest is not None:
+            gc.remove_interrupted_log(directory, manifest)
         if check_folder(directory).ok:
             return Repair()
         return _Repair(directory).run()
