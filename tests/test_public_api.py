@@ -90,8 +90,10 @@ SIGNATURES = {  # verb → its parameters and their defaults
     "Collection.to_polars": "()",
     "Collection.sql": "(query, parameters=None, *, hits=None, format='arrow')",
     "Database.sql": "(query, parameters=None, *, hits=None, format='arrow')",
-    "Collection.snapshot": "(path, *, compression='snappy', row_group_rows=65536, data_page_bytes=1048576, "
+    "Collection.snapshot": "(path, *, compression='snappy', row_group_rows=32768, data_page_bytes=1048576, "
     "byte_stream_split=True, filesystem=None, every=None, keep=None)",
+    "Database.adopt": "(source, name, *, table=None, id_column='id', vector_column=None, progress=False, **settings)",
+    "Collection.export": "(path, *, where=None, columns=None, progress=False)",
     "Database.restore": "(path, name=None, *, filesystem=None)",
     "query_snapshot": "(path, sql, parameters=None, *, format='arrow', filesystem=None)",
     "Collection.aadd": "(rows=None, *, ids=None, vectors=None, texts=None, metadata=None, progress=False)",

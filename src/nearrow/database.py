@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
+from nearrow.analytics.exchange.incoming import incoming
 from nearrow.analytics.restore import open_parts, read_metadata
 from nearrow.analytics.snapshot_address import place_of
 from nearrow.analytics.sql import check_question, named_in, run_sql
@@ -171,6 +172,35 @@ class Database:
             raise
         return self.collection(config.name)
 
+    def adopt(
+        self,
+        source: Any,
+        name: str,
+        *,
+        table: str | None = None,
+        id_column: str | None = "id",
+        vector_column: str | None = None,
+        progress: bool = False,
+        **settings: Any,
+    ) -> Collection:
+        """Make a collection of what lies elsewhere, and open it; all of it is there, or none.
+
+        source: a Parquet, Arrow, CSV or JSON lines file, a folder of such files, a directory of LanceDB or Chroma (`table`
+        says which of several), or an index of hnswlib, faiss or usearch. Rows without the id column get their numbers as
+        ids; vector_column: default "vector", or the only column of float lists. settings: as in `create_collection`; metric
+        and text fields default to the source's. progress: draws a bar. The graph is built in the background: `wait()`.
+        """
+        self._check_writable()
+        found = incoming(source, table, id_column, vector_column)
+        chosen = {"metric": found.metric or "cosine", "text_fields": list(found.text_fields), **settings}
+        adopted = self.create_collection(name, found.dimension, **chosen)
+        try:
+            adopted.add(found.rows, progress=progress)
+        except BaseException:
+            self.drop_collection(name)
+            raise
+        return adopted
+
     def check_collection(self, name: str) -> Report:
         """Like `Collection.check`, also of a collection that is too damaged to be opened."""
         with self._mutex:
@@ -210,7 +240,10 @@ class Database:
         """Like `Collection.sql`, over every collection that the query names, each in its newest version."""
         check_question(query, format)
         views = {name: self.collection(name)._view() for name in named_in(query, self.collections())}
-        return run_sql(query, views, parameters, hits=hits, format=format)
+        return run_sql(query, views, parameters, hits=hits, format=format, search=self._nearest)
+
+    def _nearest(self, name: str, vector: Any, **arguments: Any) -> Any:
+        return self.collection(name).search(vector, **arguments)
 
     def close(self) -> None:
         """Close every collection. Idempotent."""

@@ -16,8 +16,8 @@ from nearrow.analytics.snapshot_local import LocalPlace
 from nearrow.analytics.snapshot_metadata import METADATA_FILE, PARQUET_TABLES, VECTORS, SnapshotMetadata
 from nearrow.analytics.snapshot_place import Place
 from nearrow.analytics.snapshot_remote import RemotePlace
-from nearrow.analytics.sql import check_only_reads, check_question, fetch, formatted, quoted, readable_field
-from nearrow.analytics.sql_filter import escaped, locked_database
+from nearrow.analytics.sql import check_only_reads, check_question, fetch, formatted, readable_field
+from nearrow.analytics.sql_filter import escaped, locked_database, quoted
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,7 +6,9 @@ metadata.parquet states, and its rows pass the same checks as rows from a user.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,6 +21,7 @@ from nearrow.errors import CorruptionError, NotFoundError
 from nearrow.storage.published import digest
 
 BATCH_ROWS = 1 << 16
+READERS = 2
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class StoredPart:
 
         def batches() -> Iterator[pa.RecordBatch]:
             with _readable(self.name):
-                yield from file.iter_batches(BATCH_ROWS)
+                for group in _row_groups(self.rows, file.metadata):
+                    yield from group.to_batches(BATCH_ROWS)
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 
@@ -51,13 +55,29 @@ class StoredPart:
             return count
 
 
+def _row_groups(data: pa.Buffer, metadata: pq.FileMetaData) -> Iterator[pa.Table]:
+    """The row groups in order, each decoded by one thread while those before it are used: a vector column keeps only one."""
+
+    def read(group: int) -> pa.Table:
+        return pq.ParquetFile(pa.BufferReader(data), metadata=metadata).read_row_group(group, use_threads=False)
+
+    with ThreadPoolExecutor(READERS) as pool:
+        ahead: deque[Future[pa.Table]] = deque()
+        for group in range(metadata.num_row_groups):
+            ahead.append(pool.submit(read, group))
+            if len(ahead) > READERS:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
 def open_parts(place: Place, metadata: SnapshotMetadata) -> list[StoredPart]:
     """The parts of a snapshot, each file verified; CorruptionError if one is not what was written."""
-    files: dict[str, pa.Buffer] = {}
-    for name, entry in metadata.files.items():
-        files[name] = sized(place, name, metadata)
-        if digest(files[name]) != entry.digest:
-            raise CorruptionError(f"{place.where}/{name}: digest mismatch; {ADVICE}")
+    files = {name: sized(place, name, metadata) for name in metadata.files}
+    with ThreadPoolExecutor(READERS) as pool:
+        for name, found in zip(files, pool.map(digest, files.values()), strict=True):
+            if found != metadata.files[name].digest:
+                raise CorruptionError(f"{place.where}/{name}: digest mismatch; {ADVICE}")
     parts = [
         StoredPart(f"{place.where}/{rows}", metadata, files[rows], files.get(graph))
         for rows, graph in ((file_of(VECTORS, part), file_of(GRAPH, part)) for part in metadata.parts)

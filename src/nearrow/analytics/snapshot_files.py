@@ -31,7 +31,7 @@ class ParquetOptions:
     """How the files are cut, encoded and compressed."""
 
     compression: str = "snappy"
-    row_group_rows: int = 1 << 16
+    row_group_rows: int = 1 << 15
     data_page_bytes: int = 1 << 20
     byte_stream_split: bool = True
     """Of the vectors: the first bytes of all floats, then the second ones, … which compresses better."""

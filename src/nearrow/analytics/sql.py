@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from nearrow.analytics.sql_filter import first_line, locked_database, unsliced
+from nearrow.analytics.sql_filter import first_line, locked_database, quoted, unsliced
+from nearrow.analytics.sql_nearest import Search, with_searches
 from nearrow.analytics.values import plain_value
 from nearrow.errors import InvalidArgumentError, LimitExceededError, StorageError
 from nearrow.hits import Hits
@@ -38,9 +39,18 @@ _shared_locks = defaultdict[int, threading.Lock](threading.Lock)
 
 
 def run_sql(
-    query: str, views: Mapping[str, View], parameters: Any = None, *, hits: Any = None, format: str = "arrow"
+    query: str,
+    views: Mapping[str, View],
+    parameters: Any = None,
+    *,
+    hits: Any = None,
+    format: str = "arrow",
+    search: Search | None = None,
 ) -> Any:
-    """The result of `query` over the views by their names, and `hits`, if given, as the table "hits"."""
+    """The result of `query` over the views by their names, and `hits`, if given, as the table "hits".
+
+    search: what answers calls of nearest().
+    """
     check_question(query, format)
     folded = [name.casefold() for name in views]
     if hits is not None and HITS in folded:
@@ -52,6 +62,9 @@ def run_sql(
             register_view(connection, number, name, view)
         if hits is not None:
             connection.register(HITS, unsliced(hits_table(hits)))
+        query, tables = with_searches(connection, query, parameters, search)
+        for table, found in tables.items():
+            connection.register(table, unsliced(found))
         return formatted(fetch(connection, query, parameters), format)
 
 
@@ -84,11 +97,6 @@ def named_in(query: str, names: Sequence[str]) -> list[str]:
     """Those collections whose name stands anywhere in the text: at least all that it reads."""
     text = query.casefold() if isinstance(query, str) else ""
     return [name for name in names if quoted(name.casefold())[1:-1] in text]
-
-
-def quoted(name: str) -> str:
-    """`name` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) -> pa.Table:

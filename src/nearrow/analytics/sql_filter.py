@@ -194,6 +194,11 @@ def _query(text: str) -> str:
     return f"SELECT ({text}\n)"  # the line end closes a comment, so that it cannot swallow the bracket
 
 
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 

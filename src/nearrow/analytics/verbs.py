@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from nearrow.awaitable import awaited_read
+from nearrow.errors import NotFoundError
 from nearrow.metrics import CollectionMetrics, timed
+from nearrow.progress import bar
 from nearrow.schema import CollectionConfig
 from nearrow.segment.view import View
 
@@ -30,6 +33,12 @@ class AnalyticVerbs:
         @property
         def config(self) -> CollectionConfig: ...
         def to_arrow(self) -> pa.Table: ...
+        def __len__(self) -> int: ...
+        @property
+        def search(self) -> Callable[..., Any]: ...
+        def scan(
+            self, where: Any = None, columns: Sequence[str] | None = None, batch_rows: int = 65536
+        ) -> pa.RecordBatchReader: ...
         def _view(self) -> View: ...
 
     @timed
@@ -39,10 +48,19 @@ class AnalyticVerbs:
         parameters: a list for ? or a dict for $name. hits: what a search returned, as the table "hits".
         format: "arrow", "pandas", "polars", or "json" (text). The query sees one consistent version, cannot change
         rows and reaches no file or network. Raises InvalidArgumentError with what DuckDB says of a query that is wrong.
+
+        A search stands in it as FROM nearest('docs', $vector, k := 10, filter := 'year > 2000'); text :=, ef_search :=,
+        exact := and within := are those of `search`. Its columns: id, distance, score, and the rows' but the vector.
         """
         from nearrow.analytics.sql import run_sql
 
-        return run_sql(query, {self.name: self._view()}, parameters, hits=hits, format=format)
+        views = {self.name: self._view()}
+        return run_sql(query, views, parameters, hits=hits, format=format, search=self._nearest)
+
+    def _nearest(self, name: str, vector: Any, **arguments: Any) -> Any:
+        if name != self.name:
+            raise NotFoundError(f"nearest() is asked of {name!r}, but this is {self.name!r}; ask the database's sql()")
+        return self.search(vector, **arguments)
 
     asql = awaited_read(sql)
 
@@ -52,7 +70,7 @@ class AnalyticVerbs:
         path: str | os.PathLike[str],
         *,
         compression: str = "snappy",
-        row_group_rows: int = 1 << 16,
+        row_group_rows: int = 1 << 15,
         data_page_bytes: int = 1 << 20,
         byte_stream_split: bool = True,
         filesystem: fs.FileSystem | None = None,
@@ -81,6 +99,24 @@ class AnalyticVerbs:
             return write_snapshot(self._view(), self.config, place, options)
         series = SnapshotSeries(lambda: (self._view(), self.config), place, options, keep)
         return series.add() if every is None else SnapshotSchedule(series, every)
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        where: Any = None,
+        columns: Sequence[str] | None = None,
+        progress: bool = False,
+    ) -> int:
+        """Write the rows that match, or all, to a new file, as its suffix says; returns how many.
+
+        .parquet, .arrow, .feather, .csv and .jsonl (nested values as JSON), .npz ("ids" and "vectors"), .npy (the vectors).
+        """
+        from nearrow.analytics.exchange.export import export_rows
+
+        rows = self.scan(where, columns)
+        with bar(f"exporting {self.name}", None if where is not None else len(self), progress) as advance:
+            return export_rows(rows, path, advance)
 
     def to_pandas(self) -> pandas.DataFrame:
         """All rows as a pandas frame."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -73,6 +74,49 @@ def restore(
     with nearrow.connect(library) as db:
         restored = db.restore(source, name)
         facts = {"collection": restored.name, "rows": len(restored)}
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
+
+
+def export(
+    library: LibraryArgument,
+    name: NameArgument,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=".parquet, .arrow, .csv, .jsonl, .npz or .npy")],
+    where: Annotated[str | None, typer.Option(help="Only rows that match: an SQL expression.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the rows of a collection to a new file.
+
+    [dim]nearrow export ./library words nouns.parquet --where "pos = 'noun'"[/dim]
+    """
+    with nearrow.connect(library, read_only=True) as db:
+        rows = db.collection(name).export(file, where=where, progress=not as_json)
+    facts = {"file": str(file), "collection": name, "rows": rows}
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
+
+
+def adopt(
+    library: LibraryArgument,
+    name: NameArgument,
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A file, a folder of files, or a directory of LanceDB or Chroma.")
+    ],
+    table: Annotated[str | None, typer.Option(help="Which table or collection, if the directory has several.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a collection of rows that lie elsewhere; ids, vectors and texts are found by themselves.
+
+    [dim]nearrow adopt ./library docs ./lancedb --table docs[/dim]
+    """
+    with nearrow.connect(library) as db:
+        adopted = db.adopt(source, name, table=table, progress=not as_json)
+        facts = {"collection": name, "rows": len(adopted), "dimension": adopted.config.dimension}
+        adopted.wait()
     if as_json:
         print_json(facts)
     else:

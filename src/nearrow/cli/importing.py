@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import nearrow
+from nearrow.analytics.exchange.files import open_rows, vector_dimension
 from nearrow.cli.arguments import (
     DtypeOption,
     DurabilityOption,
@@ -18,7 +19,6 @@ from nearrow.cli.arguments import (
     TextFieldOption,
 )
 from nearrow.cli.output import JsonOption, console, print_json
-from nearrow.cli.sources import open_rows, vector_dimension
 from nearrow.errors import NotFoundError
 
 

@@ -20,6 +20,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from nearrow.analytics.sql import check_only_reads, named_in
+from nearrow.analytics.sql_nearest import with_searches
 from nearrow.analytics.sql_stream import prepare, stream
 from nearrow.database import connect
 from nearrow.errors import LimitExceededError, NearrowError
@@ -70,8 +71,11 @@ def answer(question: Question, answers: IO[bytes]) -> None:
         views = {name: db.collection(name)._view() for name in named_in(question.query, db.collections())}
         with closing(prepare(views, threads=limits.threads, memory_bytes=limits.memory_bytes)) as connection:
             check_only_reads(connection, question.query)
+            query, tables = with_searches(connection, question.query, question.parameters, db._nearest)
+            for table, hits in tables.items():
+                connection.register(table, hits)
             give_up_rights(limits)
-            reader = stream(connection, question.query, question.parameters)
+            reader = stream(connection, query, question.parameters)
             write_frame(answers, SCHEMA, stream_of(reader.schema))
             for batch in reader:
                 write_frame(answers, BATCH, stream_of(reader.schema, batch))

@@ -11,7 +11,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
-from nearrow.cli.sources import open_rows, vector_dimension
+from nearrow.analytics.exchange.files import open_rows, vector_dimension
 from nearrow.errors import InvalidArgumentError, NotFoundError, SchemaError
 
 SAME_NAMES = {"id": "id", "vector": "vector"}

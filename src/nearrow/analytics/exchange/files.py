@@ -1,4 +1,4 @@
-"""Sources: how does a file of rows become a stream of Arrow batches?
+"""Files: how does a file of rows, or a folder of them, become a stream of Arrow batches?
 
 Parquet, Arrow (file and stream), JSON lines and CSV, told apart by their suffix. Everything is read in batches, so
 a file may be larger than memory. A CSV cell that holds a vector is written as a JSON list: "[0.1, 0.2]".
@@ -52,6 +52,30 @@ def open_rows(path: Path, names: Mapping[str, str]) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
 
 
+def find_vector_column(schema: pa.Schema, path: Path) -> str:
+    """The column "vector", or else the only one that holds lists of floats; SchemaError if there is not just one."""
+    if "vector" in schema.names:
+        return "vector"
+    found = [field.name for field in schema if _is_list_of_floats(field.type)]
+    if len(found) != 1:
+        raise SchemaError(
+            f"{path} has {len(found)} columns of lists of floats ({', '.join(found) or 'none'}); name one: vector_column="
+        )
+    return found[0]
+
+
+def _is_list_of_floats(kind: pa.DataType) -> bool:
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(lists and pa.types.is_floating(kind.value_type))
+
+
+def file_schema(path: Path) -> pa.Schema:
+    """The columns of a file or folder; NotFoundError if there is none."""
+    if not path.exists():
+        raise NotFoundError(f"no such file: {path}")
+    return _reader(path).schema
+
+
 def vector_dimension(reader: pa.RecordBatchReader, path: Path) -> int:
     """How many numbers the vectors of `reader` have, by its schema."""
     kind = reader.schema.field("vector").type
@@ -61,7 +85,7 @@ def vector_dimension(reader: pa.RecordBatchReader, path: Path) -> int:
 
 
 def _reader(path: Path) -> pa.RecordBatchReader:
-    kind = FORMATS.get(path.suffix.lower())
+    kind = FORMATS.get(_suffix(path))
     if kind is None:
         raise InvalidArgumentError(f"cannot tell the format of {path} by its suffix; known: {', '.join(FORMATS)}")
     if kind == "stream":
@@ -71,6 +95,17 @@ def _reader(path: Path) -> pa.RecordBatchReader:
         return ds.dataset(path, format=file_format).scanner(batch_size=BATCH_ROWS).to_reader()
     except pa.ArrowInvalid as error:
         raise SchemaError(f"{path} is not readable as {kind}: {error}") from error
+
+
+def _suffix(path: Path) -> str:
+    """The file's suffix; of a folder, that of the files in it if they are of one format."""
+    if not path.is_dir():
+        return path.suffix.lower()
+    found = {inside.suffix.lower() for inside in path.rglob("*") if inside.is_file() and inside.name[0] not in "._"}
+    kinds = {FORMATS.get(suffix) for suffix in found}
+    if len(kinds) != 1 or None in kinds or kinds == {"stream"}:
+        raise InvalidArgumentError(f"{path} must hold files of one format, not of {', '.join(sorted(found)) or 'none'}")
+    return found.pop()
 
 
 def _converted(reader: pa.RecordBatchReader, names: Mapping[str, str], path: Path) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,1 @@
+"""Exchange: rows from and to files, and from other libraries' indexes and databases."""
