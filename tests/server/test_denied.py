@@ -158,6 +158,8 @@ def test_network_without_tls_and_tokens_needs_insecure(host: str, tmp_path: Path
     tokens = Tokens.parse([f"read {'x' * 20}"], "the test")
     with pytest.raises(nearrow.InvalidArgumentError, match="no TLS"):
         ServerSettings(str(tmp_path), host=host, tokens=tokens)
-    ServerSettings(str(tmp_path), host=host, insecure=True)
+    with pytest.raises(nearrow.InvalidArgumentError, match="/metrics"):
+        ServerSettings(str(tmp_path), http_host=host, http_port=0)
+    ServerSettings(str(tmp_path), host=host, http_host=host, http_port=0, insecure=True)
     for local in ("127.0.0.1", "localhost", "::1"):
         ServerSettings(str(tmp_path), host=local)

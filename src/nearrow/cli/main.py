@@ -1,6 +1,6 @@
 """Entry point: which command was asked for, and what does its failure tell the shell?
 
-The table of exit codes, which `docs/guide/getting-started.md` repeats:
+The table of exit codes, which `docs/guide/command-line.md` repeats:
 
     exit code  meaning
     0          done

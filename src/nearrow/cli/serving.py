@@ -25,6 +25,7 @@ def serve(
     http_port: Annotated[
         int | None, typer.Option(help="The port of /metrics, /healthz and /readyz; 0 takes a free one.")
     ] = None,
+    http_host: Annotated[str, typer.Option(help="The address of those; there is no TLS.")] = "127.0.0.1",
     tokens: Annotated[
         Path | None, typer.Option(help="A file of lines ROLE TOKEN [NAME]; else the variable NEARROW_TOKENS.")
     ] = None,
@@ -66,6 +67,7 @@ def serve(
         host=host,
         port=port,
         http_port=http_port,
+        http_host=http_host,
         tokens=tokens_from(tokens, os.environ),
         certificate=certificate,
         key=key,

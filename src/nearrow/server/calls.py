@@ -19,7 +19,6 @@ from nearrow.server.gate import Gate
 from nearrow.server.wire.errors import to_flight
 
 logger = logging.getLogger("nearrow.server")
-slow_logger = logging.getLogger("nearrow.server.slow")
 
 MIDDLEWARE = "nearrow"
 Observe = Callable[[str, float, bool], None]

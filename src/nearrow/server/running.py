@@ -69,7 +69,7 @@ class Server:
             return None
         try:
             return HttpEndpoints(
-                settings.host,
+                settings.http_host,
                 settings.http_port,
                 self.gate,
                 settings.tokens,
@@ -77,7 +77,7 @@ class Server:
             )
         except OSError as error:
             self._service.shutdown()
-            raise StorageError(f"cannot serve HTTP at {settings.host}:{settings.http_port}: {error}") from None
+            raise StorageError(f"cannot serve HTTP at {settings.http_host}:{settings.http_port}: {error}") from None
 
     @property
     def port(self) -> int:

@@ -20,16 +20,18 @@ DEFAULT_PORT = 7447
 class ServerSettings:
     """Everything that `nearrow serve` can be told.
 
-    host, port: of Flight; port 0 takes a free one. http_port: of /metrics, /healthz and /readyz on the same host; None: no
-    HTTP, 0: a free port. certificate, key: PEM files, for TLS. client_ca: PEM file; clients must show a certificate that
-    it has signed. insecure: yes, open to the network without TLS or tokens. snapshots: the folder for snapshots.
-    drain_seconds: how long calls that are under way may go on when the server is to stop. slow_ms: what is logged as slow.
+    host, port: of Flight; port 0 takes a free one. http_host, http_port: of /metrics, /healthz and /readyz, without TLS
+    wherever that is; port None: no HTTP, 0: a free one. certificate, key: PEM files, for TLS. client_ca: PEM file; clients
+    must show a certificate that it has signed. insecure: yes, open to the network without TLS or tokens. snapshots: the
+    folder for snapshots. drain_seconds: how long calls that are under way may go on when the server is to stop. slow_ms:
+    what is logged as slow.
     """
 
     library: str
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     http_port: int | None = None
+    http_host: str = "127.0.0.1"
     tokens: Tokens = field(default_factory=Tokens)
     certificate: str | os.PathLike[str] | None = None
     key: str | os.PathLike[str] | None = None
@@ -46,6 +48,11 @@ class ServerSettings:
             raise InvalidArgumentError("a certificate and its key belong together; give both")
         if self.client_ca is not None and self.certificate is None:
             raise InvalidArgumentError("asking clients for certificates needs TLS: give a certificate and its key")
+        if self.http_port is not None and not is_loopback(self.http_host) and not self.insecure and not self.tokens:
+            raise InvalidArgumentError(
+                f"{self.http_host} can be reached from other machines, and everybody there could read /metrics; "
+                "give tokens, or say --insecure"
+            )
         for path in (self.certificate, self.key, self.client_ca):
             if path is not None and not Path(path).is_file():
                 raise NotFoundError(f"no such file: {os.fspath(path)}")

@@ -22,7 +22,6 @@ from nearrow.errors import ClosedError, InvalidArgumentError, NearrowError, NotF
 from nearrow.server.wire.errors import from_flight
 from nearrow.server.wire.values import dumps, loads
 
-SCHEMES = ("grpc://", "grpc+tls://", "grpc+tcp://")
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.05, 1.0
 CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 50),

@@ -22,6 +22,7 @@ from pyarrow import flight
 
 from nearrow.errors import UnavailableError
 from nearrow.server.client.connection import Connection
+from nearrow.server.wire.hits import float32_array
 
 STREAMS_MAX = 8
 """Of one thread; the one that was not used for longest is closed."""
@@ -57,7 +58,7 @@ class QueryStream:
             self.due = None
 
     def _send(self, vectors: npt.NDArray[Any], question: bytes) -> None:
-        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+        column = pa.FixedSizeListArray.from_arrays(float32_array(vectors.reshape(-1)), vectors.shape[1])
         if self._schema is None:
             self._schema = pa.schema([pa.field("vector", column.type)])
             self._writer.begin(self._schema)
