@@ -9,12 +9,14 @@ nothing of it is under way any more.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio  # at run time where it is needed: who awaits nothing need not load it
 
 P = ParamSpec("P")
 Owner = TypeVar("Owner")
@@ -28,6 +30,8 @@ def awaited_read(verb: Blocking[Owner, P, Result]) -> Awaited[Owner, P, Result]:
     """The verb as a coroutine function; a cancelled call is abandoned."""
 
     async def read(owner: Owner, /, *arguments: P.args, **keywords: P.kwargs) -> Result:
+        import asyncio
+
         return await asyncio.to_thread(verb, owner, *arguments, **keywords)
 
     return _named(read, verb)
@@ -37,6 +41,8 @@ def awaited_write(verb: Blocking[Owner, P, Result]) -> Awaited[Owner, P, Result]
     """The verb as a coroutine function; a cancelled call is withdrawn, or else waited for."""
 
     async def write(owner: Owner, /, *arguments: P.args, **keywords: P.kwargs) -> Result:
+        import asyncio
+
         work = _Work(functools.partial(contextvars.copy_context().run, verb, owner, *arguments, **keywords))
         running: asyncio.Future[Any] = asyncio.get_running_loop().run_in_executor(None, work.run)
         try:
@@ -66,6 +72,8 @@ class _Work(Generic[Result]):
 
 async def _ended(running: asyncio.Future[Any]) -> None:
     """Return when the thread has ended, however often the caller is cancelled meanwhile. Its error goes to the log only."""
+    import asyncio
+
     while not running.done():
         try:
             await asyncio.wait([running])

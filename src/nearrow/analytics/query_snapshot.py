@@ -8,7 +8,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyarrow import dataset
 
 from nearrow.analytics.restore import read_metadata, sized
 from nearrow.analytics.snapshot_address import place_of
@@ -59,6 +58,8 @@ def _source(
 ) -> str:
     """What a SELECT reads a table from; `schema`, where it is not that of the files."""
     if isinstance(place, RemotePlace):
+        from pyarrow import dataset  # here, as it imports pandas where that is installed
+
         # A pyarrow dataset, which DuckDB asks for columns and row groups: DuckDB's own reader may reach nothing.
         paths = [place.at(name) for name in names]
         files = dataset.dataset(paths, schema=schema, filesystem=place.filesystem, format="parquet")
