@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs" / "guide").glob("*.md"))]
+GUIDES = sorted([*(PROJECT / "docs" / "guide").glob("*.md"), *(PROJECT / "docs" / "migration").glob("*.md")])
+PAGES = [PROJECT / "README.md", *GUIDES]
 NEEDS = re.compile(r"^<!-- needs: (\S+) -->$", re.MULTILINE)
 BLOCK = re.compile(r"^```(python|pycon)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 
