@@ -70,8 +70,8 @@ BUILT_INS = {  # error → the built-in that a user would catch
 
 SIGNATURES = {  # verb → its parameters and their defaults
     "connect": (
-        "(path, *, read_only=False, token=None, deadline_seconds=60.0, ca_certificate=None, client_certificate=None, "
-        "client_key=None)"
+        "(path, *, read_only=False, memory_budget=None, token=None, deadline_seconds=60.0, ca_certificate=None, "
+        "client_certificate=None, client_key=None)"
     ),
     "Database.create_collection": "(name, dimension=None, *, embedding=None, **settings)",
     "Database.get_or_create_collection": "(name, dimension=None, *, embedding=None, **settings)",

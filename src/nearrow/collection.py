@@ -28,7 +28,7 @@ from nearrow.query.recall import Recall, measure_recall
 from nearrow.query.text_search import TextSearch
 from nearrow.schema import CollectionConfig, canonical_id_array
 from nearrow.segment.view import View
-from nearrow.write.background import cpu_threads
+from nearrow.write.effort import cpu_threads
 from nearrow.write.follower import Follower
 from nearrow.write.record import RowNumbers
 from nearrow.write.row_verbs import RowVerbs

@@ -22,6 +22,7 @@ from nearrow.storage.directory import Directory
 from nearrow.storage.local import LocalDirectory
 from nearrow.storage.manifest import Manifest, load_newest
 from nearrow.storage.memory import MemoryDirectory
+from nearrow.write.budget import MemoryBudget
 from nearrow.write.check import check_folder
 from nearrow.write.drop import drop, finish_drops, is_dropped
 from nearrow.write.follower import Follower
@@ -35,24 +36,29 @@ COLLECTIONS = "collections"
 MEMORY = ":memory:"
 
 
-def connect(path: str | os.PathLike[str], *, read_only: bool = False) -> Database:
+def connect(path: str | os.PathLike[str], *, read_only: bool = False, memory_budget: int | None = None) -> Database:
     """Open a directory of collections; it is made if it is missing. ":memory:" keeps nothing.
 
     read_only: any number of processes may read beside the one that writes; they see what is durable (`refresh()`).
+    memory_budget: bytes that building, merging and importing may take for one collection (None: half of the machine's).
     Raises NotFoundError if there is nothing to read, StorageError if the directory cannot be used.
     """
     if os.fspath(path) == MEMORY:
-        return Database(MemoryDirectory(), MEMORY, read_only=read_only)
+        return Database(MemoryDirectory(), MEMORY, read_only=read_only, memory_budget=memory_budget)
+    MemoryBudget.of(memory_budget)  # refused before a directory is made
     directory = LocalDirectory(path, read_only=read_only)
-    return Database(directory, str(directory.path), read_only=read_only)
+    return Database(directory, str(directory.path), read_only=read_only, memory_budget=memory_budget)
 
 
 class Database:
     """A directory of collections. A context manager: leaving it closes it and its collections."""
 
-    def __init__(self, directory: Directory, path: str, *, read_only: bool = False) -> None:
+    def __init__(
+        self, directory: Directory, path: str, *, read_only: bool = False, memory_budget: int | None = None
+    ) -> None:
         self.path = path
         self.read_only = read_only
+        self.budget = MemoryBudget.of(memory_budget)
         self._directory = directory
         self._open: dict[str, Collection] = {}
         self._folders: dict[str, str] = {}  # name → folder
@@ -105,7 +111,7 @@ class Database:
             if folder is None:
                 raise NotFoundError(f"no collection {name!r}{nearest_name(name, self._folders)}")
             directory = self._directory.folder(folder)
-            store = Follower(directory) if self.read_only else open_writer(directory)
+            store = Follower(directory) if self.read_only else open_writer(directory, budget=self.budget)
             self._open[name] = Collection(store, self._forget, self.path)
             return self._open[name]
 

@@ -18,6 +18,7 @@ def connect(
     path: str | os.PathLike[str],
     *,
     read_only: bool = False,
+    memory_budget: int | None = None,
     token: str | None = None,
     deadline_seconds: float = 60.0,
     ca_certificate: str | os.PathLike[str] | None = None,
@@ -27,6 +28,8 @@ def connect(
     """Open a directory of collections; it is made if it is missing. ":memory:" keeps nothing. Or connect to a server.
 
     read_only: any number of processes may read beside the one that writes; they see what is durable (`refresh()`).
+    memory_budget: bytes of memory that building, merging and importing may take in one collection; default: half of
+    what the machine has (docs/guide/upkeep.md).
     Raises NotFoundError if there is nothing to read, StorageError if the directory cannot be used.
 
     path "grpc://host:port" or "grpc+tls://host:port": a server (`nearrow serve`); what comes back has the same verbs.
@@ -40,7 +43,9 @@ def connect(
             raise InvalidArgumentError(f"{path!r} is neither a directory nor an address like grpc://host:port")
         if token is not None or ca_certificate is not None or client_certificate is not None or client_key is not None:
             raise InvalidArgumentError("a token or a certificate is for a server; a directory needs none")
-        return database.connect(path, read_only=read_only)
+        return database.connect(path, read_only=read_only, memory_budget=memory_budget)
+    if memory_budget is not None:
+        raise InvalidArgumentError("memory_budget is for a directory; a server is given its own when it is started")
     from nearrow.server.client.connection import ConnectionOptions  # here, as pyarrow.flight takes a while to import
     from nearrow.server.client.database import RemoteDatabase
 

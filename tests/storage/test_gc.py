@@ -65,7 +65,7 @@ def test_files_stay_while_a_reader_maps_them(directory: Directory) -> None:
     versions = write_generations(directory, 4)
     before = all_names(directory)
     with directory.lock(LEASE, exclusive=False):
-        assert retire(directory, referenced_names(*versions[-2:])) == []
+        assert retire(directory, referenced_names(*versions[-2:])) is None
         assert all_names(directory) == before
     assert retire(directory, referenced_names(*versions[-2:])) != []
 

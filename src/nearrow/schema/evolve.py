@@ -28,6 +28,8 @@ def evolve(current: pa.Schema | None, incoming: pa.Schema) -> pa.Schema:
     """`current` widened by `incoming` (normalised types); SchemaError names the column and both types of a conflict."""
     if current is None:
         return incoming
+    if incoming is current or incoming.equals(current):
+        return current
     types = dict(zip(current.names, current.types, strict=True))
     for field in incoming:
         known = types.get(field.name)

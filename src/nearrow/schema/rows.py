@@ -45,7 +45,8 @@ class Rows:
         self.count = source.count
         self.schema = base_schema(config) if schema is None else schema
         for given in source.schemas:
-            self.schema = evolve(self.schema, incoming_schema(given, config, partial=partial))
+            if not given.equals(self.schema):  # else they are canonical already: nothing to learn, nothing to refuse
+                self.schema = evolve(self.schema, incoming_schema(given, config, partial=partial))
         pieces = source.pieces
         self._batches = self._canonical(pieces) if source.streamed else iter(list(self._canonical(pieces)))
 

@@ -51,18 +51,20 @@ def write_segment(
     *,
     schema: pa.Schema | None = None,
     batch_rows: int | None = None,
+    batch_bytes: int = BATCH_BYTES_MAX,
 ) -> SegmentEntry:
     """Write rows.arrow, zones.arrow and ids.bin of a new segment, durably, and return its manifest entry.
 
     `rows` have the columns `_row` (uint64, strictly ascending), `id` (unique), `vector` and any others. `schema` is only
-    needed for an iterable that may be empty. `batch_rows`, a power of two, is by default 2^16 or, for wide rows, fewer.
+    needed for an iterable that may be empty. `batch_rows`, a power of two, is by default 2^16 or, for
+    wide rows, as many as `batch_bytes` hold: a batch is put together in memory.
     SchemaError, InvalidArgumentError or AlreadyExistsError (a repeated id) if the rows break these rules.
     """
     schema, batches = _as_batches(rows, schema)
     check_rows_schema(schema)
     first = next(batches, None)
     if batch_rows is None:
-        batch_rows = BATCH_ROWS if first is None else _fitting_batch_rows(first)
+        batch_rows = BATCH_ROWS if first is None else _fitting_batch_rows(first, batch_bytes)
     schema = rows_schema(schema, segment_id, checked_batch_rows(batch_rows))
     source = batches if first is None else _chain(first, batches)
     directory.make_folder(segment_folder(segment_id))
@@ -245,9 +247,9 @@ def _chain(first: pa.RecordBatch, others: Iterator[pa.RecordBatch]) -> Iterator[
     yield from others
 
 
-def _fitting_batch_rows(batch: pa.RecordBatch) -> int:
+def _fitting_batch_rows(batch: pa.RecordBatch, batch_bytes: int) -> int:
     row_bytes = max(1, batch.nbytes // max(1, batch.num_rows))
-    fitting = max(1, min(BATCH_ROWS, BATCH_BYTES_MAX // row_bytes))
+    fitting = max(1, min(BATCH_ROWS, batch_bytes // row_bytes))
     return 1 << (fitting.bit_length() - 1)
 
 

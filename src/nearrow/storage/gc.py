@@ -32,8 +32,8 @@ def referenced_names(*manifests: Manifest) -> set[str]:
     return names
 
 
-def retire(directory: Directory, keep: Iterable[str]) -> list[str]:
-    """Deletes what `keep` does not name and returns the names deleted; [] if readers hold the lease now (try later).
+def retire(directory: Directory, keep: Iterable[str]) -> list[str] | None:
+    """Deletes what `keep` does not name and returns the names deleted; None if readers hold the lease now (try later).
 
     `keep` names files, or whole folders ("segments/<id>" of one that is being written). Manifests and logs go only if
     they are older than the oldest one kept. REQUIRES the writer's lock.
@@ -41,7 +41,7 @@ def retire(directory: Directory, keep: Iterable[str]) -> list[str]:
     try:
         lease = directory.lock(LEASE, exclusive=True)
     except LockedError:
-        return []
+        return None
     with lease:
         kept = set(keep)
         manifests = _old_manifests(directory, kept)

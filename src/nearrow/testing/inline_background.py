@@ -6,14 +6,15 @@ Sealing, merging and graph building happen at once, in the thread that asked for
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from nearrow.collection import Collection
 from nearrow.errors import NearrowError, StorageError
 from nearrow.storage.directory import Directory
-from nearrow.write.background import Background
+from nearrow.write.background import Background, Task
 from nearrow.write.core import Core
-from nearrow.write.merge import Progress
+from nearrow.write.effort import Progress
 from nearrow.write.open import open_writer
 
 logger = logging.getLogger(__name__)
@@ -22,12 +23,12 @@ logger = logging.getLogger(__name__)
 class InlineBackground(Background):
     """Background work without threads."""
 
-    def __init__(self, core: Core) -> None:
-        super().__init__(core)
+    def __init__(self, core: Core, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(core, clock)
         self._inside = False
         self._failed: BaseException | None = None
 
-    def _start(self, name: str, task: Callable[[], None]) -> None:
+    def _start(self, name: str, task: Task) -> None:
         if self._inside or self._stopping:
             return
         self._inside = True

@@ -1,21 +1,26 @@
 """Background: who seals, builds graphs and merges, while others write and search?
 
-Two threads, started when there is first something to do: one seals full memtables (short, must not wait), one works off
-the merge policy's jobs (long, interruptible). A third syncs the log for durability "batched".
+Threads, started when there is first something to do: one seals full memtables (short, must not wait), one works off
+the merge policy's jobs (long, interruptible), one follows the texts. One more syncs the log for durability "batched". A
+task that fails, as for want of space, is tried again later, less and less often.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 from nearrow.errors import StorageError
+from nearrow.write.ages import Ages
 from nearrow.write.core import Core
-from nearrow.write.merge import Progress, build_graph, merge_segments, sizes
-from nearrow.write.merge_policy import Job, Merge, next_job
+from nearrow.write.effort import Effort, Progress, cpu_threads, directly, gently, quiet_threads
+from nearrow.write.merge import build_graph, merge_segments, sizes
+from nearrow.write.merge_policy import Job, Limits, Merge, SegmentSize, next_job
 from nearrow.write.seal import seal_oldest
 from nearrow.write.texts import WriterTexts
 
@@ -23,6 +28,12 @@ logger = logging.getLogger(__name__)
 
 BATCHED_SECONDS = 0.1
 RETRY_SECONDS = 5.0
+RETRY_SECONDS_MAX = 300.0
+RETIRE_SECONDS = 1.0
+
+
+Task = Callable[[], float | None]
+"""Some work; returns after how many seconds it wants to be done again unasked, None: not before it is woken."""
 
 
 class Cancelled(Exception):  # noqa: N818  (not an error: the work is left to the next open)
@@ -32,8 +43,11 @@ class Cancelled(Exception):  # noqa: N818  (not an error: the work is left to th
 class Background:
     """The background threads of one writer."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, clock: Callable[[], float] = time.monotonic) -> None:
         self._core = core
+        self._segment_ages = Ages(clock)
+        self._memtable_ages = Ages(clock)
+        self._watched: object = None
         self._lock = threading.Lock()
         self._work = threading.Lock()  # held while a job runs, or while jobs are paused
         self._changed = threading.Condition(self._lock)
@@ -51,14 +65,21 @@ class Background:
         """There may be something to seal, to merge or to build."""
         self._start("seal", self._seal)
         self._start("optimise", self._optimise)
+        self._start("age", self._seal_the_old)
         if self.texts is not None:
             self._start("text", self._index_texts)
+
+    def watch(self) -> None:
+        """Rows were written: should nobody seal their memtable before, it is sealed when it is old."""
+        if self._watched is not self._core.state.active:
+            self._watched = self._core.state.active
+            self._start("age", self._seal_the_old)
 
     def wake_sync(self) -> None:
         """A record waits for its fsync (durability "batched")."""
         self._start("sync", self._sync)
 
-    def _start(self, name: str, task: Callable[[], None]) -> None:
+    def _start(self, name: str, task: Task) -> None:
         with self._changed:
             if self._stopping:
                 return
@@ -68,6 +89,11 @@ class Background:
                 self._threads[name] = thread
                 thread.start()
             self._changed.notify_all()
+
+    @property
+    def _limits(self) -> Limits:
+        config = self._core.config  # a change of model changes it
+        return Limits(config.graph_rows_min, self._core.budget.segment_rows_max(config))
 
     @property
     def _idle(self) -> bool:
@@ -89,6 +115,8 @@ class Background:
     def wait(self, progress: Progress) -> None:
         """Return when nothing is left to do, reporting to `progress` meanwhile; raises what the work failed with."""
         self._progress = progress
+        with self._changed:
+            self._errors.clear()  # what failed before is tried again now
         self.wake()
         with self._changed:
             self._changed.wait_for(lambda: self._idle or self._errors or self._stopping)
@@ -111,24 +139,24 @@ class Background:
 
     # ---- threads
 
-    def _loop(self, name: str, task: Callable[[], None]) -> None:
-        retry: float | None = None
+    def _loop(self, name: str, task: Task) -> None:
+        again: float | None = None  # seconds after which the task wants to look again
+        retry = RETRY_SECONDS
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or name in self._pending, retry)
+                self._changed.wait_for(lambda: self._stopping or name in self._pending, again)
                 if self._stopping:
                     return
                 self._pending.discard(name)
                 self._running.add(name)
             error: BaseException | None = None
             try:
-                task()
+                again, retry = task(), RETRY_SECONDS
             except Cancelled:
                 return
             except Exception as failure:  # whatever it is, those who wait must hear of it
                 logger.error("background %s of %s failed: %s", name, self._core.config.name, failure)
-                error = failure
-            retry = RETRY_SECONDS if error is not None else None
+                error, again, retry = failure, retry, min(2 * retry, RETRY_SECONDS_MAX)
             with self._changed:
                 self._errors.pop(name, None)
                 if error is not None:
@@ -143,32 +171,59 @@ class Background:
         while not self._stopping and seal_oldest(self._core):
             self._start("optimise", self._optimise)
 
+    def _seal_the_old(self) -> float | None:
+        """Freeze a memtable that is older than the limit; returns when to look again."""
+        core = self._core
+        with core.mutex:
+            if core.failed or core.unsealed_records == 0:
+                return None
+            age = self._memtable_ages.look([core.state.active.number])[core.state.active.number]
+            if age < self._limits.age_seconds_max:
+                return self._limits.age_seconds_max - age
+            core.freeze()
+        self._seal()
+        return None
+
     def _index_texts(self) -> None:
         assert self.texts is not None
         if self.texts.behind:
             self.texts.sync()
 
-    def _optimise(self) -> None:
+    def _optimise(self) -> float | None:
+        """Work off the jobs; returns when to look again: there are files to retire, or small segments grow old."""
         while not self._stopping:
             with self._work:
-                job = next_job(sizes(self._core), self._core.config.graph_rows_min)
+                found = sizes(self._core)
+                ages = self._segment_ages.look(size.id for size in found)
+                found = [replace(size, age_seconds=ages[size.id]) for size in found]
+                job = next_job(found, self._limits)
                 if job is None:
-                    return
-                self._run(job)
+                    self._core.retire_files()
+                    return RETIRE_SECONDS if self._core.files.waiting else self._until_old(found)
+                self._run(job, found)
+        return None
 
-    def _run(self, job: Job) -> None:
-        def cancelled() -> bool:
-            return self._stopping
+    def _until_old(self, found: Sequence[SegmentSize]) -> float | None:
+        """Seconds until the oldest of several small segments is due."""
+        small = [size.age_seconds for size in found if size.rows < self._limits.graph_rows_min]
+        return max(0.0, self._limits.age_seconds_max - max(small)) if len(small) > 1 else None
 
+    def _run(self, job: Job, found: Sequence[SegmentSize]) -> None:
         try:
             if isinstance(job, Merge):
-                merge_segments(self._core, job.ids, threads=cpu_threads(), cancelled=cancelled, progress=self._report)
+                merge_segments(self._core, job.ids, self._effort(quiet_threads(), gently))
             else:
-                build_graph(self._core, job.id, threads=cpu_threads(), cancelled=cancelled, progress=self._report)
+                searched = sum(size.rows for size in found if size.has_graph)
+                urgent = any(size.id == job.id and size.rows > searched for size in found)
+                effort = self._effort(cpu_threads(), directly) if urgent else self._effort(quiet_threads(), gently)
+                build_graph(self._core, job.id, effort)
         except BaseException:
             if self._stopping:
                 raise Cancelled from None
             raise
+
+    def _effort(self, threads: int, run: Callable[[Callable[[], Any]], Any]) -> Effort:
+        return Effort(threads, run, self.stopping, self._report)
 
     def _report(self, done: int, total: int) -> None:
         progress = self._progress
@@ -179,11 +234,3 @@ class Background:
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, BATCHED_SECONDS)
         self._core.sync()
-
-
-def cpu_threads() -> int:
-    """How many threads a build may use."""
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not on macOS and Windows
-        return max(1, os.cpu_count() or 1)

@@ -8,7 +8,6 @@ fsync nothing is acknowledged and every later write is refused: reopening recove
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -16,27 +15,25 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from uuid import uuid4
 
 import pyarrow as pa
 
 from nearrow.errors import ClosedError, EmbeddingError, InvalidArgumentError, NearrowError, StorageError
 from nearrow.schema import CollectionConfig
-from nearrow.segment.format import segment_folder
 from nearrow.segment.part import SegmentPart
 from nearrow.segment.view import View
 from nearrow.segment.writer import write_dead
-from nearrow.storage import gc
 from nearrow.storage.directory import Directory
 from nearrow.storage.log_reader import LogEnd
 from nearrow.storage.log_writer import LogWriter
 from nearrow.storage.manifest import Manifest, SegmentEntry
 from nearrow.storage.manifest import commit as commit_manifest
+from nearrow.write.budget import MemoryBudget
+from nearrow.write.files import Files
 from nearrow.write.manifest_schema import encode_schema, id_type
 from nearrow.write.record import Change, encode
+from nearrow.write.reservations import Reservations
 from nearrow.write.state import FrozenMemtable, State
-
-logger = logging.getLogger(__name__)
 
 Resolve = Callable[[State], tuple[Change, pa.Schema] | None]
 """Turns a request into a change against the state of that moment; None when there is nothing to do."""
@@ -50,22 +47,30 @@ class Core:
     """The write path below the public verbs. Thread-safe; one per open collection."""
 
     def __init__(
-        self, directory: Directory, config: CollectionConfig, manifest: Manifest, state: State, log_end: LogEnd
+        self,
+        directory: Directory,
+        config: CollectionConfig,
+        manifest: Manifest,
+        state: State,
+        log_end: LogEnd,
+        budget: MemoryBudget,
     ) -> None:
         self.directory = directory
         self.config = config
+        self.budget = budget
         self.manifest = manifest
         self.state = state
         self.mutex = threading.RLock()
         self.idle = threading.Condition(self.mutex)
         self.view: View = state.view()
+        self.files = Files(directory, config.name, state.has_segment)
+        self.reservations = Reservations(state, self.mutex)
         self._publishing = threading.Lock()
-        self._in_progress: set[str] = set()
-        self._reserved: dict[object, int] = {}
         self._pending: deque[tuple[int, View]] = deque()
         self._log_end = log_end
         self._log: LogWriter | None = None
         self._log_schema: pa.Schema | None = None
+        self._previous: Manifest | None = None
         self._failure: BaseException | None = None
         self._closed = False
         self._pid = os.getpid()
@@ -195,66 +200,22 @@ class Core:
             with self._publishing:  # a thread whose fsync has just returned may be publishing its own view
                 self._pending.clear()
                 self.view = state.view()
-        self.retire_files(previous)
+        self._previous = previous
+        self.files.retire(previous, self.manifest)
 
-    def retire_files(self, previous: Manifest) -> None:
-        """Unlink what neither of the two newest manifests names. A failure costs space only: the next commit retries."""
-        try:
-            gc.retire(self.directory, gc.referenced_names(previous, self.manifest) | self._in_progress)
-        except StorageError as error:
-            logger.warning("could not retire old files of %s: %s", self.config.name, error)
+    def commit_again(self) -> None:
+        """Commit the same version once more, so that both generations kept name the same files and all others go.
 
-    @contextmanager
-    def new_segment_id(self) -> Iterator[str]:
-        """The id of a segment being written: its folder is kept from retirement, and removed if an error comes."""
-        segment_id = uuid4().hex
-        folder = segment_folder(segment_id)
-        with self.protect(folder):
-            try:
-                yield segment_id
-            except BaseException:
-                if not any(part.id == segment_id for part in self.state.segments):
-                    self.directory.remove_folder(folder)
-                raise
-
-    @contextmanager
-    def reserving(self) -> Iterator[Callable[[int], int]]:
-        """A function that reserves row numbers for rows that become visible later, all at once.
-
-        Until then `stable_row` stays at the first of them: a follower of the row numbers, as the text index is one,
-        may only count on rows below it.
+        What was deleted is then in no file any more, and no segment that was merged away takes space.
+        REQUIRES: mutex held.
         """
-        token = object()
+        self.commit_segments([], [])
 
-        def reserve(rows: int) -> int:
-            with self.mutex:
-                first = self.state.next_row
-                self._reserved.setdefault(token, first)
-                self.state.next_row += rows
-                return first
-
-        try:
-            yield reserve
-        finally:
-            with self.mutex:
-                self._reserved.pop(token, None)
-
-    @property
-    def stable_row(self) -> int:
-        """Every row that will ever have a number below this is visible now, or dead."""
+    def retire_files(self) -> None:
+        """Try again to unlink what could not go when it was retired."""
         with self.mutex:
-            return min(self._reserved.values(), default=self.state.next_row)
-
-    @contextmanager
-    def protect(self, folder: str) -> Iterator[None]:
-        """Files that no manifest names yet stay in this folder."""
-        with self.mutex:
-            self._in_progress.add(folder)
-        try:
-            yield
-        finally:
-            with self.mutex:
-                self._in_progress.discard(folder)
+            if self.files.waiting and self._previous is not None:
+                self.files.retire(self._previous, self.manifest)
 
     def _entry(self, part: SegmentPart) -> SegmentEntry:
         entry = part.segment.entry

@@ -37,6 +37,7 @@ class Memtable:
         self.rows = 0
         self.alive_count = 0
         self._part: MemtablePart | None = None
+        self._stored: tuple[pa.Schema, pa.Schema] | None = None
 
     def apply(self, change: Change) -> None:
         """Add the rows that came, then kill the dead that lie here: a transaction may kill what it brought."""
@@ -57,11 +58,18 @@ class Memtable:
         self.alive_count += rows
         for position, identifier in enumerate(put.batch.column("id").to_pylist(), first):
             self._positions[identifier] = position
-        self.bytes += put.batch.nbytes
+        self.bytes += put.message.size
         row_column = pa.array(self._row_numbers[first : self.rows])
-        schema = put.batch.schema.insert(0, pa.field(ROW, pa.uint64()))
-        self._push(pa.RecordBatch.from_arrays([row_column, *put.batch.columns], schema=schema))
+        self._push(
+            pa.RecordBatch.from_arrays([row_column, *put.batch.columns], schema=self._with_row(put.batch.schema))
+        )
         self._part = None
+
+    def _with_row(self, schema: pa.Schema) -> pa.Schema:
+        """The schema with `_row` before it; made once for all puts of one schema."""
+        if self._stored is None or not self._stored[0].equals(schema):
+            self._stored = schema, schema.insert(0, pa.field(ROW, pa.uint64()))
+        return self._stored[1]
 
     def _push(self, run: pa.RecordBatch) -> None:
         """Keep runs of falling size: join equals, so n rows lie in O(log n) runs."""

@@ -16,6 +16,7 @@ from nearrow.storage.log_reader import durable_lsn
 from nearrow.storage.log_writer import LogWriter
 from nearrow.storage.manifest import Manifest, SegmentEntry, commit, load_newest
 from nearrow.write.background import Background
+from nearrow.write.budget import MemoryBudget
 from nearrow.write.core import Core
 from nearrow.write.manifest_schema import encode_schema, id_type
 from nearrow.write.recovery import Replay, open_state
@@ -63,8 +64,14 @@ def read_manifest(directory: Directory) -> Manifest:
     return manifest
 
 
-def open_writer(directory: Directory, *, background: Callable[[Core], Background] = Background) -> Writer:
+def open_writer(
+    directory: Directory,
+    *,
+    background: Callable[[Core], Background] = Background,
+    budget: MemoryBudget | None = None,
+) -> Writer:
     """Take the lock, recover what is there, and be the one writer. Raises LockedError at once if there is another."""
+    budget = MemoryBudget.of(None) if budget is None else budget
     lock = directory.lock(LOCK, exclusive=True)
     try:
         gc.clean_temporary(directory)
@@ -75,7 +82,7 @@ def open_writer(directory: Directory, *, background: Callable[[Core], Background
         state.follow_deaths = bool(config.text_fields)
         replay = Replay(directory, manifest)
         replay.run(state)
-        core = Core(directory, config, manifest, state, replay.end)
+        core = Core(directory, config, manifest, state, replay.end, budget)
         if durable_lsn(directory) < replay.end.last_lsn:
             core.open_log()  # a crash left records that nobody knows to be durable: make them so before anyone reads them
         writer = Writer(core, background(core), _release(lock))

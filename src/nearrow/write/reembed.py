@@ -18,8 +18,9 @@ from nearrow.segment.deletes import DeadRows
 from nearrow.segment.part import SegmentPart
 from nearrow.segment.reader import Segment
 from nearrow.segment.writer import write_segment
-from nearrow.write.background import Background, cpu_threads
+from nearrow.write.background import Background
 from nearrow.write.core import Core
+from nearrow.write.effort import Effort, cpu_threads, directly
 from nearrow.write.merge import fresh_graph, kill_those_that_died, with_graph
 from nearrow.write.seal import alive_batches, seal_oldest
 
@@ -79,11 +80,11 @@ class Reembedding:
 
     def _rewritten(self, part: SegmentPart, schema: pa.Schema) -> SegmentPart:
         core = self._core
-        segment_id = self._stack.enter_context(core.new_segment_id())
+        segment_id = self._stack.enter_context(core.files.new_segment())
         entry = write_segment(core.directory, segment_id, self._batches(part, schema))
         segment = Segment.open(core.directory, entry, schema, metric=core.config.metric)
         if segment.rows >= core.config.graph_rows_min:
-            graph = fresh_graph(core, segment, cpu_threads(), lambda: False, lambda done, total: None)
+            graph = fresh_graph(core, segment, Effort(cpu_threads(), directly, lambda: False, lambda done, total: None))
             segment = with_graph(core, segment, graph, schema)
         return SegmentPart(segment, DeadRows.none(segment.rows))
 

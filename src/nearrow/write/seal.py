@@ -14,11 +14,13 @@ from nearrow.segment.deletes import DeadRows
 from nearrow.segment.part import SegmentPart
 from nearrow.segment.reader import Segment
 from nearrow.segment.rows import fill_columns
-from nearrow.segment.view import Part, alive_mask
+from nearrow.segment.view import ROW, Part, alive_mask
 from nearrow.segment.writer import write_segment
 from nearrow.write.core import Core
 from nearrow.write.record import RowNumbers
 from nearrow.write.state import FrozenMemtable
+
+COPY_ROWS = 8192
 
 
 def seal_oldest(core: Core) -> bool:
@@ -27,7 +29,7 @@ def seal_oldest(core: Core) -> bool:
     if frozen is None:
         return False
     try:
-        with core.new_segment_id() as segment_id:
+        with core.files.new_segment() as segment_id:
             part = _write(core, frozen, segment_id)
             with core.mutex:
                 came = [] if part is None else [_kill_those_that_died(part, frozen)]
@@ -56,7 +58,7 @@ def _write(core: Core, frozen: FrozenMemtable, segment_id: str) -> SegmentPart |
         schema = core.state.schema
     if part.alive_count == 0:
         return None
-    entry = write_segment(core.directory, segment_id, alive_batches(part, schema))
+    entry = write_segment(core.directory, segment_id, alive_batches(part, schema), batch_bytes=core.budget.batch_bytes)
     segment = Segment.open(core.directory, entry, schema, metric=core.config.metric)
     return SegmentPart(segment, DeadRows.none(segment.rows))
 
@@ -70,12 +72,16 @@ def _kill_those_that_died(part: SegmentPart, frozen: FrozenMemtable) -> SegmentP
 
 
 def alive_batches(part: Part, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The part's alive rows, `_row` first, with all columns of the user's schema."""
+    """The part's alive rows, `_row` first, with all columns of the user's schema; copied a few at a time, if at all."""
     start = 0
     for batch in part.batches:
-        full = schema.insert(0, batch.schema.field("_row"))
+        full = schema.insert(0, batch.schema.field(ROW))
         mask = alive_mask(part.alive, start, batch.num_rows)
         start += batch.num_rows
-        rows = batch if mask is None else batch.filter(pa.array(mask))
-        if rows.num_rows:
-            yield from fill_columns(pa.Table.from_batches([rows]), full).combine_chunks().to_batches()
+        step = batch.num_rows if mask is None else COPY_ROWS
+        for first in range(0, batch.num_rows, max(1, step)):
+            rows = batch.slice(first, step)
+            if mask is not None:
+                rows = rows.filter(pa.array(mask[first : first + step]))
+            if rows.num_rows:
+                yield from fill_columns(pa.Table.from_batches([rows]), full).combine_chunks().to_batches()

@@ -112,6 +112,9 @@ class State:
         self.active = Memtable()
         return frozen
 
+    def has_segment(self, segment_id: str) -> bool:
+        return any(part.id == segment_id for part in self.segments)
+
     def replace_segments(self, gone: Sequence[str], came: Sequence[SegmentPart]) -> None:
         """Put `came` in the place of the segments with the ids `gone`."""
         self.segments = [part for part in self.segments if part.id not in gone] + list(came)

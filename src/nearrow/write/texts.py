@@ -44,6 +44,7 @@ class WriterTexts:
         self._core = core
         self._fields = text_fields_of(core.config)
         self._columns = [field.name for field in self._fields]
+        self._writing = threading.Lock()  # held by whoever adds or deletes rows; taken before the mutex
         self._mutex = threading.Lock()
         self._index: TextIndex | None = None
         self._tail = Tail(self._fields)
@@ -56,22 +57,46 @@ class WriterTexts:
         """Rows, and text views that together hold all of them and perhaps some that are dead."""
         with self._mutex:
             index = self._opened()
-            if count_between(self._core.view, index.watermark, self._core.stable_row) > FRESH_ROWS_MAX:
-                index = self._synced_or_as_it_is()
+            if count_between(self._core.view, index.watermark, self._core.reservations.stable_row) > FRESH_ROWS_MAX:
+                index = self._synced_unless_busy()
             view = self._core.view
             return view, together(index.view, self._tail.view(view, index.watermark))
 
     def sync(self) -> None:
         """Bring the index up to the newest rows and deaths, durably."""
-        with self._mutex:
+        with self._writing, self._mutex:
             self._synced()
+
+    def purge(self) -> None:
+        """Make the index anew from the rows if its files still hold words of rows that are gone.
+
+        Searches go on meanwhile in the old index, with fresh rows beside it.
+        """
+        with self._writing:
+            with self._mutex:
+                self._synced()
+                index = self._opened()
+            core = self._core
+            if core.failed or not index.holds_deleted:
+                return
+            try:
+                index.begin_again()
+                limit = core.reservations.stable_row
+                core.sync()
+                end = self._add_rows(index, core.view, 0, limit)
+                with self._mutex:
+                    self._commit(index, max(end, index.watermark))
+                index.collect_files()
+            except BaseException:
+                index.rollback()
+                raise
 
     @property
     def behind(self) -> bool:
         """Whether rows or deaths wait to be indexed."""
         if self._index is None:
             return self._core.state.count > 0
-        return self._seen_row != self._core.stable_row or bool(self._core.state.died)
+        return self._seen_row != self._core.reservations.stable_row or bool(self._core.state.died)
 
     @property
     def nbytes(self) -> int:
@@ -84,12 +109,12 @@ class WriterTexts:
 
     def rebuild(self) -> None:
         """Throw the index away and make it anew from the rows."""
-        with self._mutex:
+        with self._writing, self._mutex:
             self._reopen_empty()
             self._synced()
 
     def close(self) -> None:
-        with self._mutex:
+        with self._writing, self._mutex:
             if self._index is not None:
                 self._index.close()
                 self._index = None
@@ -97,12 +122,15 @@ class WriterTexts:
 
     # ---- inside; the mutex is held
 
-    def _synced_or_as_it_is(self) -> TextIndex:
-        """The index, brought up to date if the disk allows; the tail has the rest."""
-        try:
-            self._synced()
-        except StorageError as error:
-            logger.warning("%s: the text index falls behind: %s", self._core.config.name, error)
+    def _synced_unless_busy(self) -> TextIndex:
+        """The index, brought up to date if the disk allows and nobody writes it just now; the tail has the rest."""
+        if self._writing.acquire(blocking=False):
+            try:
+                self._synced()
+            except StorageError as error:
+                logger.warning("%s: the text index falls behind: %s", self._core.config.name, error)
+            finally:
+                self._writing.release()
         return self._opened()
 
     def _synced(self) -> None:
@@ -118,10 +146,10 @@ class WriterTexts:
         if core.failed:
             return  # what is in memory may be gone after the crash that this is
         with core.mutex:
-            limit = core.stable_row
+            limit = core.reservations.stable_row
         core.sync()  # the index must never know what a power loss could take back
         try:
-            self._commit(index, self._add_rows(index, core.view, limit))
+            self._commit(index, self._add_rows(index, core.view, index.watermark, limit))
         except BaseException:
             index.rollback()
             raise
@@ -132,7 +160,7 @@ class WriterTexts:
         with core.mutex:
             lsn, died = core.state.lsn, core.state.drain_died()
         try:
-            if end == index.watermark and not len(died):
+            if not index.uncommitted and not len(died):
                 return
             core.sync()
             index.delete(died[died < end])
@@ -142,9 +170,9 @@ class WriterTexts:
                 core.state.died.append(died)
             raise
 
-    def _add_rows(self, index: TextIndex, view: View, limit: int) -> int:
+    def _add_rows(self, index: TextIndex, view: View, first: int, limit: int) -> int:
         """Returns the new watermark: behind the last row added, for numbers of rows that never come may be given again."""
-        first = end = index.watermark
+        end = first
         for numbers, texts in rows_between(view, self._columns, first, limit):
             index.add(numbers, texts)
             end = int(numbers[-1]) + 1

@@ -55,4 +55,4 @@ class UpkeepVerbs:
         try:
             return repair_folder(directory)
         finally:
-            self._attach(open_writer(directory))
+            self._attach(open_writer(directory, budget=writer.core.budget))

@@ -5,6 +5,7 @@ Few rows go through log and memtable; many become a segment directly. Each call 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain
@@ -15,10 +16,11 @@ import pyarrow as pa
 from nearrow.schema import CollectionConfig, Rows, batches, last_of_each
 from nearrow.segment.view import View
 from nearrow.storage.manifest import Manifest
-from nearrow.write.background import Background, cpu_threads
+from nearrow.write.background import Background
 from nearrow.write.bulk import Advance, bulk_write, check_unique
 from nearrow.write.core import Core
-from nearrow.write.merge import Progress, merge_all
+from nearrow.write.effort import Effort, Progress, directly, quiet_threads
+from nearrow.write.merge import merge_all
 from nearrow.write.record import Change, RowNumbers
 from nearrow.write.reembed import NewVectors, reembed_rows
 from nearrow.write.resolver import Operation, Resolver
@@ -26,6 +28,8 @@ from nearrow.write.seal import seal_oldest
 from nearrow.write.state import State
 from nearrow.write.texts import WriterTexts
 
+LEASE_SECONDS = 0.01
+LEASE_SECONDS_MAX = 5.0
 FROZEN_MAX = 3
 """More full memtables than this wait for their segment: writes wait too, so that memory stays bounded."""
 
@@ -39,6 +43,7 @@ class Writer:
         self.background = background
         self.texts = WriterTexts(core) if core.config.text_fields else None
         background.texts = self.texts
+        self._memtable_bytes = core.budget.memtable_bytes(core.config)
         self._release = release
 
     @property
@@ -86,9 +91,8 @@ class Writer:
         return count
 
     def _is_bulk(self, batches: Sequence[pa.RecordBatch]) -> bool:
-        config = self.core.config
         rows = sum(batch.num_rows for batch in batches)
-        return rows > config.memtable_rows or sum(batch.nbytes for batch in batches) > config.memtable_bytes
+        return rows > self.config.memtable_rows or sum(batch.nbytes for batch in batches) > self._memtable_bytes
 
     def update(self, rows: Rows) -> int:
         """Change some columns of rows that exist. Returns how many."""
@@ -139,6 +143,7 @@ class Writer:
         self.core.write(resolve)
         if self.config.durability == "batched":
             self.background.wake_sync()
+        self.background.watch()
         self._seal_if_full()
         return concerned
 
@@ -147,7 +152,7 @@ class Writer:
         with core.mutex:
             active = core.state.active
             size = max(active.rows, core.unsealed_records)  # deletes bring no rows, but replaying them takes time, too
-            if size < core.config.memtable_rows and active.bytes < core.config.memtable_bytes:
+            if size < core.config.memtable_rows and active.bytes < self._memtable_bytes:
                 return
             core.freeze()
         self.background.wake()
@@ -166,10 +171,19 @@ class Writer:
         self.background.wake()
 
     def compact(self, progress: Progress) -> None:
-        """Merge everything into one segment without dead rows, with its graph."""
+        """Merge everything into one segment without dead rows, with its graph; what was deleted is in no file then."""
         self.flush()
         with self.background.paused():
-            merge_all(self.core, threads=cpu_threads(), cancelled=self.background.stopping, progress=progress)
+            merge_all(self.core, Effort(quiet_threads(), directly, self.background.stopping, progress))
+        if self.texts is not None:
+            self.texts.purge()
+        with self.core.mutex:
+            self.core.commit_again()
+        deadline = time.monotonic() + LEASE_SECONDS_MAX
+        while self.core.files.waiting and time.monotonic() < deadline:  # a reader is opening its files right now
+            time.sleep(LEASE_SECONDS)
+            self.core.retire_files()
+        self.background.wake()  # for what still waits
 
     def reembed(
         self, config: CollectionConfig, vectors: NewVectors, changing: Callable[[], AbstractContextManager[None]]

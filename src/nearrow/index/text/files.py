@@ -73,6 +73,11 @@ def segment_files(meta: dict[str, Any]) -> list[str]:
     return names
 
 
+def holds_deleted(meta: dict[str, Any]) -> bool:
+    """Whether the files still hold the words of documents that were deleted: they stay until their segment is merged."""
+    return any(segment.get("deletes") for segment in meta["segments"])
+
+
 def folder_bytes(path: str) -> int:
     """Bytes of all files in the folder; files that vanish meanwhile count nothing."""
     total = 0
@@ -118,4 +123,13 @@ def _essence(entry: dict[str, Any]) -> tuple[str, str, str | None]:
     return entry["name"], entry["type"], None
 
 
-__all__ = ["META", "check_files", "folder_bytes", "has_index", "is_empty", "read_meta", "segment_files"]
+__all__ = [
+    "META",
+    "check_files",
+    "folder_bytes",
+    "has_index",
+    "holds_deleted",
+    "is_empty",
+    "read_meta",
+    "segment_files",
+]

@@ -182,6 +182,26 @@ class TextIndex(Searching):
             self._next_row = watermark
             self._dirty = False
 
+    @property
+    def holds_deleted(self) -> bool:
+        """Whether the words of deleted rows (or old markers) are still in the files."""
+        return self.path is not None and files.holds_deleted(files.read_meta(self.path, self.fields))
+
+    def begin_again(self) -> None:
+        """Forget all rows with the next commit; until then, searches see those of the last one."""
+        with self._lock:
+            self._require_writable()
+            writer = self._open_writer()
+            self._attempt(writer.delete_all_documents)
+            self._next_row = 0
+            self._dirty = True
+
+    def collect_files(self) -> None:
+        """Delete the files that no commit needs any more; those that a search still reads go with a later commit."""
+        with self._lock:
+            self._require_writable()
+            self._attempt(self._open_writer().garbage_collect_files)
+
     def rollback(self) -> None:
         """Forget what was added and deleted since the last commit."""
         with self._lock:
