@@ -28,6 +28,7 @@ from nearrow.query.recall import Recall, measure_recall
 from nearrow.query.text_search import TextSearch
 from nearrow.schema import CollectionConfig, canonical_id_array
 from nearrow.segment.view import View
+from nearrow.storage.fork import leave_behind, lives_on
 from nearrow.write.effort import cpu_threads
 from nearrow.write.follower import Follower
 from nearrow.write.record import RowNumbers
@@ -43,12 +44,15 @@ class Collection(EmbeddingVerbs, RowVerbs, AnalyticVerbs, UpkeepVerbs):
     def __init__(
         self, store: Writer | Follower, on_close: Callable[[Collection], None] | None = None, database: str = ""
     ) -> None:
-        """`database`: the path under which its metrics are shown."""
+        """`database`: the path of its library."""
         super().__init__()
         self._on_close = on_close
         self._filters = Filters(SqlFilterEngine())
         self._threads = cpu_threads()
+        self._library = database
         self._attach(store)
+        if isinstance(store, Follower):
+            lives_on(self)
         self.metrics = CollectionMetrics(database, store.config.name, lambda: gauges(self._store))
         expose(self.metrics)
 
@@ -56,6 +60,24 @@ class Collection(EmbeddingVerbs, RowVerbs, AnalyticVerbs, UpkeepVerbs):
         self._store = store
         self._dimension = store.config.dimension
         self._search = Source(store.config.metric, self._view, self._filters, store.texts)
+
+    # ---- forks: a child reads on with its parent's reader (storage.fork); a writer of the parent's is closed there
+
+    def _hold_still(self) -> None:
+        self._reader().hold_still()
+
+    def _go_on(self) -> None:
+        self._reader().go_on()
+
+    def _begin_in_child(self) -> None:
+        leave_behind(self._filters)
+        self._filters = Filters(SqlFilterEngine())
+        self._reader().begin_in_child()
+        self._attach(self._store)
+
+    def _reader(self) -> Follower:
+        assert isinstance(self._store, Follower)
+        return self._store
 
     # ---- about
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import copyreg
 import os
 import threading
 import weakref
@@ -16,7 +17,14 @@ from nearrow.analytics.snapshot_address import place_of
 from nearrow.analytics.sql import check_question, named_in, run_sql
 from nearrow.collection import Collection
 from nearrow.embedding.opening import new_config
-from nearrow.errors import AlreadyExistsError, ClosedError, CorruptionError, NotFoundError, ReadOnlyError
+from nearrow.errors import (
+    AlreadyExistsError,
+    ClosedError,
+    CorruptionError,
+    InvalidArgumentError,
+    NotFoundError,
+    ReadOnlyError,
+)
 from nearrow.schema import batches, nearest_name, validate_name
 from nearrow.storage.directory import Directory
 from nearrow.storage.local import LocalDirectory
@@ -314,6 +322,32 @@ class Database:
         if self.read_only:
             raise ReadOnlyError("the database was opened with read_only=True; open it without to write")
 
+
+def _read_elsewhere(path: str) -> Database:
+    """What a pickled database is in the process that unpickles it."""
+    return connect(path, read_only=True)
+
+
+def _read_collection_elsewhere(path: str, name: str) -> Collection:
+    return connect(path, read_only=True).collection(name)
+
+
+def _pickled_database(database: Database) -> tuple[Any, tuple[str]]:
+    return _read_elsewhere, (_sendable(database.path),)
+
+
+def _pickled_collection(collection: Collection) -> tuple[Any, tuple[str, str]]:
+    return _read_collection_elsewhere, (_sendable(collection._library), collection.name)
+
+
+def _sendable(path: str) -> str:
+    if not path or path == MEMORY:
+        raise InvalidArgumentError("what is in memory only cannot be opened by another process; use a directory")
+    return path
+
+
+copyreg.pickle(Database, _pickled_database)
+copyreg.pickle(Collection, _pickled_collection)
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 

@@ -16,6 +16,9 @@ if sys.platform == "darwin":
 
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
+_WRITE_BACK_BYTES = (
+    32 << 20
+)  # a big file is synced as it grows, so that a small fsync beside it need not wait for it all
 _PARTS_MAX = 1000  # the OS takes IOV_MAX = 1024 at most
 
 
@@ -38,6 +41,7 @@ class LocalOutputFile:
         self._preallocate = preallocate
         self._allocated = 0
         self._size = 0
+        self._unsynced = 0
         self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _CLOEXEC | _BINARY, 0o644)
 
     @property
@@ -67,6 +71,9 @@ class LocalOutputFile:
         except OSError as error:
             raise typed_error(error, "write", self.name) from error
         self._size += total
+        self._unsynced += total
+        if self._unsynced >= _WRITE_BACK_BYTES:
+            self.sync()
         return total
 
     def flush(self) -> None:
@@ -78,6 +85,7 @@ class LocalOutputFile:
             _sync_data(self._descriptor)
         except OSError as error:
             raise typed_error(error, "fsync", self.name) from error
+        self._unsynced = 0
 
     def tell(self) -> int:
         return self._size

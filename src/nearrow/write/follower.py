@@ -67,6 +67,19 @@ class Follower:
             if self.texts is not None:
                 self.texts.advance()
 
+    def hold_still(self) -> None:
+        """No refresh is under way when a process forks: the child would share the file locks that it takes."""
+        self._mutex.acquire()
+
+    def go_on(self) -> None:
+        self._mutex.release()
+
+    def begin_in_child(self) -> None:
+        """Read on in a forked child: what is mapped is mapped there, too."""
+        self._mutex.release()
+        if self.texts is not None:
+            self.texts.begin_in_child()
+
     def _catch_up(self) -> None:
         newest = generations(self._directory)
         if newest and newest[-1] == self._manifest.number:

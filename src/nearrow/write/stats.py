@@ -15,6 +15,7 @@ from nearrow.segment.part import SegmentPart
 from nearrow.storage.directory import Directory
 from nearrow.storage.log_format import LOG_FOLDER
 from nearrow.write.follower import Follower
+from nearrow.write.space import merge_bytes
 from nearrow.write.texts import TEXT_FOLDER
 from nearrow.write.writer import Writer
 
@@ -50,6 +51,8 @@ class Stats:
     text_bytes: int
     disk_bytes: Mapping[str, int]
     """By kind of file: rows, ids, graph, zones, deletes, log, text, quarantine, other."""
+    compact_bytes: int
+    """Room on the disk that `compact()` needs while it runs."""
     last_commit: int
     """When the newest manifest was made (a flush, a merge, a bulk load): microseconds since 1970."""
     operations: Mapping[str, OperationStats]
@@ -104,6 +107,7 @@ def measure(store: Writer | Follower, operations: Mapping[str, OperationStats]) 
         log_bytes=sizes["log"],
         text_bytes=sizes["text"],
         disk_bytes=dict(sizes),
+        compact_bytes=merge_bytes(parts, config),
         last_commit=store.manifest.created_at,
         operations=operations,
         memory_anonymous_bytes=memory.get("RssAnon"),

@@ -24,6 +24,7 @@ from nearrow.index.text import RebuildNeededError, TextIndex, TextView, text_fie
 from nearrow.schema import CollectionConfig
 from nearrow.segment.view import View
 from nearrow.storage.directory import Directory
+from nearrow.storage.fork import leave_behind
 from nearrow.storage.manifest import Manifest
 from nearrow.write.core import Core
 from nearrow.write.text_rows import Tail, count_between, numbers_below, rows_between, together
@@ -278,6 +279,12 @@ class ReaderTexts:
         """Show the rows as they are now and the texts loaded before. REQUIRES: the rows were refreshed after `reload`."""
         with self._mutex:
             self._shown = self._rows.view, self._loaded
+
+    def begin_in_child(self) -> None:
+        """In a forked child: what is shown is mapped, and read without threads; all else is opened anew when needed."""
+        leave_behind(self._index, self._tail)
+        self._mutex = threading.Lock()
+        self._index, self._tail = None, Tail(self._fields)
 
     def rebuild(self) -> None:
         """The writer's index is damaged: do without it until the next refresh."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from nearrow.index.text.documents import (
     read_marker,
     replace_marker,
 )
-from nearrow.index.text.opening import load, verify
+from nearrow.index.text.opening import load, lockable, verify
 from nearrow.index.text.searching import Searching
 from nearrow.index.text.settings import RebuildNeededError, TextField, checked_fields
 from nearrow.index.text.view import RowNumbers, TextView, native
@@ -63,7 +64,10 @@ class TextIndex(Searching):
         self._memory_marker = (0, 0)
         self._schema = make_schema(fields)
         self._compiler = Compiler(self._schema, fields)
-        self._index = load(path, self._schema, self._compiler, read_only=read_only, verify_bytes_max=verify_bytes_max)
+        self._load = partial(
+            load, path, self._schema, self._compiler, read_only=read_only, verify_bytes_max=verify_bytes_max
+        )
+        self._index = self._load()
         self._view = self._newest()
         self._next_row = self._view.watermark
         self._dirty = False
@@ -230,7 +234,10 @@ class TextIndex(Searching):
         """
         with self._lock:
             self._require_open()
-            native(self._index.reload)
+            if self.path is None or lockable(self.path):
+                native(self._index.reload)
+            else:
+                self._index = self._load()
             self._view = self._newest()
             return self._view
 

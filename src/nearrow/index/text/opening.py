@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 
 import tantivy
@@ -36,7 +37,23 @@ def load(
         except (OSError, ValueError) as error:
             raise StorageError(f"the text index cannot be created: {error}; check space and permissions") from error
     verify(path, list(compiler.fields.values()), verify_bytes_max)
-    return native(lambda: _ready(tantivy.Index.open(path), compiler))
+    if lockable(path):
+        return native(lambda: _ready(tantivy.Index.open(path), compiler))
+    with tempfile.TemporaryDirectory(prefix="nearrow-text-") as stand_in:
+        _link_files(path, stand_in)
+        return native(lambda: _ready(tantivy.Index.open(stand_in), compiler))
+
+
+def lockable(path: str) -> bool:
+    """Whether Tantivy can open the folder itself: even to read, it locks a file there, which a read-only mount refuses."""
+    return os.access(path, os.W_OK)
+
+
+def _link_files(path: str, stand_in: str) -> None:
+    """Links to the index's files, in a folder where one can be locked; once they are mapped it may go."""
+    for name in os.listdir(path):
+        if not name.startswith("."):
+            os.symlink(os.path.join(os.path.abspath(path), name), os.path.join(stand_in, name))
 
 
 def verify(path: str, fields: Sequence[TextField], bytes_max: int | None) -> None:
@@ -58,4 +75,4 @@ def _ready(index: tantivy.Index, compiler: Compiler) -> tantivy.Index:
     return index
 
 
-__all__ = ["load", "verify"]
+__all__ = ["load", "lockable", "verify"]
