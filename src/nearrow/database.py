@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import copyreg
 import os
 import threading
 import weakref
@@ -21,7 +20,6 @@ from nearrow.errors import (
     AlreadyExistsError,
     ClosedError,
     CorruptionError,
-    InvalidArgumentError,
     NotFoundError,
     ReadOnlyError,
 )
@@ -322,32 +320,6 @@ class Database:
         if self.read_only:
             raise ReadOnlyError("the database was opened with read_only=True; open it without to write")
 
-
-def _read_elsewhere(path: str) -> Database:
-    """What a pickled database is in the process that unpickles it."""
-    return connect(path, read_only=True)
-
-
-def _read_collection_elsewhere(path: str, name: str) -> Collection:
-    return connect(path, read_only=True).collection(name)
-
-
-def _pickled_database(database: Database) -> tuple[Any, tuple[str]]:
-    return _read_elsewhere, (_sendable(database.path),)
-
-
-def _pickled_collection(collection: Collection) -> tuple[Any, tuple[str, str]]:
-    return _read_collection_elsewhere, (_sendable(collection._library), collection.name)
-
-
-def _sendable(path: str) -> str:
-    if not path or path == MEMORY:
-        raise InvalidArgumentError("what is in memory only cannot be opened by another process; use a directory")
-    return path
-
-
-copyreg.pickle(Database, _pickled_database)
-copyreg.pickle(Collection, _pickled_collection)
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 

@@ -1,11 +1,13 @@
-"""Opening: where is the library, in a directory or behind a server?"""
+"""Opening: where is the library, in a directory or behind a server, and what is a handle of it in another process?"""
 
 from __future__ import annotations
 
+import copyreg
 import os
-from typing import cast
+from typing import Any, cast
 
 from nearrow import database
+from nearrow.collection import Collection
 from nearrow.database import Database
 from nearrow.errors import InvalidArgumentError
 
@@ -58,3 +60,30 @@ def connect(
     )
     remote = RemoteDatabase(str(path), options, read_only=read_only)
     return cast(Database, remote)  # the same verbs: tests/server/test_same_verbs.py compares them
+
+
+def _read_elsewhere(path: str) -> Database:
+    """What a pickled database is in the process that unpickles it."""
+    return database.connect(path, read_only=True)
+
+
+def _read_collection_elsewhere(path: str, name: str) -> Collection:
+    return database.connect(path, read_only=True).collection(name)
+
+
+def _pickled_database(handle: Database) -> tuple[Any, tuple[str]]:
+    return _read_elsewhere, (_sendable(handle.path),)
+
+
+def _pickled_collection(collection: Collection) -> tuple[Any, tuple[str, str]]:
+    return _read_collection_elsewhere, (_sendable(collection._library), collection.name)
+
+
+def _sendable(path: str) -> str:
+    if not path or path == database.MEMORY:
+        raise InvalidArgumentError("what is in memory only cannot be opened by another process; use a directory")
+    return path
+
+
+copyreg.pickle(Database, _pickled_database)
+copyreg.pickle(Collection, _pickled_collection)
