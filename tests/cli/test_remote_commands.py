@@ -56,6 +56,9 @@ def test_whole_life_of_a_collection_behind_a_server(address: str, tmp_path: Path
     )
     assert counted[0]["n"] > 100
     assert json.loads(run("stats", address, "words", "--json"))["live"] == 200
+    file = tmp_path / "out.parquet"
+    assert json.loads(run("export", address, "words", file, "--json"))["rows"] == 200
+    assert json.loads(run("adopt", address, "adopted", file, "--json"))["rows"] == 200
     assert json.loads(run("compact", address, "words", "--json"))["segments"] == 1
     assert json.loads(run("check", address, "words", "--json"))["ok"]
     assert not json.loads(run("repair", address, "words", "--json"))["changed"]

@@ -227,7 +227,7 @@ class RemoteCollection(RemoteModels, RemoteReading):
         path: str | os.PathLike[str],
         *,
         compression: str = "snappy",
-        row_group_rows: int = 1 << 16,
+        row_group_rows: int = 1 << 15,
         data_page_bytes: int = 1 << 20,
         byte_stream_split: bool = True,
         filesystem: Any = None,

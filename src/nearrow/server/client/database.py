@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from nearrow.analytics.exchange.incoming import incoming
 from nearrow.embedding.opening import new_config
-from nearrow.errors import InvalidArgumentError, ReadOnlyError
+from nearrow.errors import AccessDeniedError, InvalidArgumentError, ReadOnlyError
 from nearrow.schema import CollectionConfig, validate_name
 from nearrow.server.client.collection import RemoteCollection
 from nearrow.server.client.connection import Connection, ConnectionOptions
@@ -76,6 +78,30 @@ class RemoteDatabase:
         self._check_writable()
         made = self._connection.action("restore", unlimited=True, name=os.fspath(path), collection=name)
         return self._opened(made)
+
+    def adopt(
+        self,
+        source: Any,
+        name: str,
+        *,
+        table: str | None = None,
+        id_column: str | None = "id",
+        vector_column: str | None = None,
+        progress: bool = False,
+        **settings: Any,
+    ) -> RemoteCollection:
+        """Like `Database.adopt`: `source` lies here, and its rows are sent."""
+        self._check_writable()
+        found = incoming(source, table, id_column, vector_column)
+        chosen = {"metric": found.metric or "cosine", "text_fields": list(found.text_fields), **settings}
+        adopted = self.create_collection(name, found.dimension, **chosen)
+        try:
+            adopted.add(found.rows, progress=progress)
+        except BaseException:
+            with suppress(AccessDeniedError):  # dropping needs a higher role; what stays is empty
+                self.drop_collection(name)
+            raise
+        return adopted
 
     def check_collection(self, name: str) -> Report:
         """Like `Collection.check`, also of a collection that is too damaged to be opened."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import flight
 
+from nearrow.analytics.exchange.export import export_rows
 from nearrow.analytics.sql import check_question, formatted
 from nearrow.awaitable import awaited_read
 from nearrow.errors import InvalidArgumentError
 from nearrow.index.text.snippet import Snippet
+from nearrow.progress import bar
 from nearrow.query.query import TARGET_RECALL, check_positive, query_vectors, vector_query
 from nearrow.query.recall import Recall
 from nearrow.schema import CollectionConfig, base_schema, canonical_id_array
@@ -97,6 +100,19 @@ class RemoteReading:
         frame = polars.from_arrow(self.to_arrow())
         assert isinstance(frame, polars.DataFrame)
         return frame
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        where: Any = None,
+        columns: Sequence[str] | None = None,
+        progress: bool = False,
+    ) -> int:
+        """Like `Collection.export`: the file is written here, as the rows come."""
+        rows = self.scan(where, columns)
+        with bar(f"exporting {self.name}", None if where is not None else len(self), progress) as advance:
+            return export_rows(rows, path, advance)
 
     def search(
         self,
