@@ -20,9 +20,8 @@ constexpr int64_t kGivenUp = 8;  // added when a walk cost too much and was fini
 
 constexpr int64_t kScanRows = 6000;     // accepted rows that are always scanned
 constexpr int64_t kScanBeams = 700;     // rows scanned in the time that one more in its beam costs a walk
-constexpr int64_t kSketchRows = 50000;  // nodes of a sketch that are always scanned
-constexpr int64_t kSketchBeams = 1200;  // more are for each one of the beam, where all rows are accepted
-constexpr int kSketchMeasured = 8;      // nodes that a sketch leaves to be scored, for each one of the beam
+constexpr int64_t kSketchBeams = 1200;  // nodes of a sketch scanned in the time of that, where all rows are accepted
+constexpr int kSketchMeasured = 4;      // of the first ring that a sketch leaves to be scored, for each of the beam
 constexpr double kWalkThrough = 0.25;   // share of accepted rows from which everything is walked
 
 // Whether a sketch of so many nodes can be made and would be used at the usual beams.
@@ -41,8 +40,7 @@ class FilteredSearch {
     // The way that costs least, by counts alone.
     Way choose(int ef, const AcceptBits& accept) const {
         // The fewer pass, the farther a walk must go.
-        const double sketched =
-            std::max(static_cast<double>(kSketchRows), static_cast<double>(kSketchBeams * ef) / share(accept));
+        const double sketched = static_cast<double>(kSketchBeams * ef) / share(accept);
         if (accept.sketch != nullptr && static_cast<double>(accept.count) <= sketched) return Way::sketch;
         if (accept.count <= std::max<int64_t>(kScanRows, kScanBeams * ef)) return Way::scan;
         return share(accept) >= kWalkThrough ? Way::through : Way::two_hops;
@@ -58,10 +56,9 @@ class FilteredSearch {
         const int scan_pool = static_cast<int>(std::max<int64_t>(2 * wanted + 32, 64));
         counters.way = static_cast<int64_t>(way);
         if (way == Way::sketch) {
-            const int64_t measured = std::max<int64_t>({kSketchMeasured * int64_t{ef}, 12 * wanted, scan_pool});
-            accept.sketch->shortlist(units(), measured, sketch_scratch_, nodes_);
             scratch.pool.reset(scan_pool);
-            score_all(scorer, scratch, counters);
+            accept.sketch->score(units(), sketch_scratch_);
+            sketched(scorer, *accept.sketch, wanted, ef, scratch, counters);
             return true;
         }
         if (way == Way::scan) {
@@ -90,16 +87,32 @@ class FilteredSearch {
         return false;
     }
 
-    // Scores nodes_ into the pool, and empties it.
+    // Scores nodes_ into the pool, and empties it; returns the lowest place in the pool that changed.
     template <class Scorer>
-    void score_all(const Scorer& scorer, WalkScratch& scratch, WalkCounters& counters) {
+    int score_all(const Scorer& scorer, WalkScratch& scratch, WalkCounters& counters) {
         keys_.resize(nodes_.size());
         scorer(nodes_.data(), static_cast<int>(nodes_.size()), 0, keys_.data());
         counters.distances += static_cast<int64_t>(nodes_.size());
         Pool& pool = scratch.pool;
-        simd().absorb(pool.data(), pool.size_of(), pool.capacity(), nodes_.data(), keys_.data(),
-                      static_cast<int>(nodes_.size()), graph_->level(0).lists, 0);
+        const int lowest = simd().absorb(pool.data(), pool.size_of(), pool.capacity(), nodes_.data(), keys_.data(),
+                                         static_cast<int>(nodes_.size()), graph_->level(0).lists, 0);
         nodes_.clear();
+        return lowest;
+    }
+
+    // Scores rings of the sketch, each as large as all before it, until one has none of the nearest: how far a sketch
+    // can be trusted depends on how far the query is from what passes.
+    template <class Scorer>
+    void sketched(const Scorer& scorer, const Sketch& sketch, int64_t wanted, int ef, WalkScratch& scratch,
+                  WalkCounters& counters) {
+        int64_t measured =
+            std::max<int64_t>({kSketchMeasured * int64_t{ef}, kSketchMeasured * wanted, scratch.pool.capacity()});
+        int64_t lowest = 0;
+        for (bool first = true; first || lowest < wanted; first = false, measured *= 2) {
+            sketch.ring(measured, sketch_scratch_, nodes_);
+            lowest = nodes_.empty() ? 0 : score_all(scorer, scratch, counters);
+            if (measured >= sketch.size()) break;
+        }
     }
 
     // Scores every accepted node.
@@ -115,7 +128,8 @@ class FilteredSearch {
         if (accept.nodes != nullptr) {
             each_accepted(graph_->nodes(), {accept.nodes, accept.count},
                           [&](int64_t node) { take(static_cast<int32_t>(node)); });
-            return score_all(scorer, scratch, counters);
+            score_all(scorer, scratch, counters);
+            return;
         }
         const bool duplicates = graph_->has_duplicates();
         scratch.visited.resize(graph_->nodes());

@@ -203,34 +203,37 @@ uint16_t Sketch::limit_for(int64_t wanted, SketchScratch& scratch) const {
     return *at;
 }
 
-void Sketch::shortlist(const float* query, int64_t wanted, SketchScratch& scratch, std::vector<int32_t>& out) const {
-    out.clear();
-    if (wanted >= size()) {
-        out = nodes_;
-        return;
-    }
+void Sketch::score(const float* query, SketchScratch& scratch) const {
     make_tables(query, scratch);
-    const int64_t blocks = (size() + kSketchBlock - 1) / kSketchBlock;
-    const int64_t padded = blocks * kSketchBlock;
-    scratch.scores.resize(static_cast<size_t>(padded));
-    scratch.places.resize(static_cast<size_t>(padded));
-    const SketchLoops& loops = sketch_loops();
-    loops.score(codes_.data(), scratch.tables.data(), groups_ / 2, blocks, scratch.scores.data());
-    const uint16_t limit = limit_for(wanted, scratch);
-    int64_t found = loops.select(scratch.scores.data(), padded, limit, scratch.places.data());
-    if (found < wanted + (padded - size())) {  // guessed too low: look at all of them
+    const size_t padded = codes_.size() / static_cast<size_t>(groups_ * 16) * kSketchBlock;
+    scratch.scores.resize(padded);
+    scratch.places.resize(padded);
+    scratch.limit = -1;
+    sketch_loops().score(codes_.data(), scratch.tables.data(), groups_ / 2, static_cast<int64_t>(padded) / kSketchBlock,
+                         scratch.scores.data());
+}
+
+void Sketch::ring(int64_t wanted, SketchScratch& scratch, std::vector<int32_t>& out) const {
+    out.clear();
+    const auto padded = static_cast<int64_t>(scratch.scores.size());
+    const auto select = [&](uint16_t limit) {
+        return sketch_loops().select(scratch.scores.data(), padded, limit, scratch.places.data());
+    };
+    uint16_t limit = wanted >= size() ? uint16_t{65535} : limit_for(wanted, scratch);
+    int64_t found = select(limit);
+    if (found < std::min(wanted, size()) + (padded - size()) &&
+        limit < 65535) {  // guessed too low: look at all of them
         scratch.sample.assign(scratch.scores.begin(), scratch.scores.begin() + static_cast<std::ptrdiff_t>(size()));
         const auto at = scratch.sample.begin() + static_cast<std::ptrdiff_t>(wanted - 1);
         std::nth_element(scratch.sample.begin(), at, scratch.sample.end());
-        found = loops.select(scratch.scores.data(), padded, *at, scratch.places.data());
+        limit = *at;
+        found = select(limit);
     }
-    out.resize(static_cast<size_t>(found));
-    size_t kept = 0;
     for (int64_t i = 0; i < found; ++i) {
-        const int32_t place = scratch.places[static_cast<size_t>(i)];
-        if (place < size()) out[kept++] = nodes_[static_cast<size_t>(place)];
+        const auto place = static_cast<size_t>(scratch.places[static_cast<size_t>(i)]);
+        if (place < nodes_.size() && scratch.scores[place] > scratch.limit) out.push_back(nodes_[place]);
     }
-    out.resize(kept);
+    scratch.limit = std::max<int32_t>(scratch.limit, limit);
 }
 
 }  // namespace nearrow

@@ -44,6 +44,7 @@ struct SketchScratch {
     std::vector<uint16_t> scores;
     std::vector<uint16_t> sample;
     std::vector<int32_t> places;
+    int32_t limit = -1;  // the largest score of the rings so far
 };
 
 // Immutable; any number of threads may use it. REQUIRES: a graph with codes, of any metric but dot.
@@ -55,9 +56,12 @@ class Sketch {
     int64_t size() const { return static_cast<int64_t>(nodes_.size()); }
     size_t nbytes() const { return codes_.size() + nodes_.size() * sizeof(int32_t) + thresholds_.size() * 9; }
 
-    // Replaces `out` by at least min(wanted, size()) nodes: those nearest by the sketch, in the order of nodes.
-    // query: in the units of the graph's 8-bit codes, padded to whole blocks of 128 dimensions.
-    void shortlist(const float* query, int64_t wanted, SketchScratch& scratch, std::vector<int32_t>& out) const;
+    // Scores all nodes for a query, for rings to be taken. query: in the units of the graph's 8-bit codes, padded to
+    // whole blocks of 128 dimensions.
+    void score(const float* query, SketchScratch& scratch) const;
+    // Replaces `out` by the nearest nodes that no ring had yet, in the order of nodes, so that all rings together have
+    // at least min(wanted, size()).
+    void ring(int64_t wanted, SketchScratch& scratch, std::vector<int32_t>& out) const;
 
   private:
     void learn(const GraphView& graph);

@@ -33,13 +33,11 @@ MEANING = {
 class Crossovers:
     """Where one way of searching a graph under a filter becomes cheaper than the next.
 
-    sketch_rows: with a sketch, up to so many accepted rows are scanned, or up to sketch_beams times the beam, and more
-    of them the fewer pass.
+    sketch_beams: with a sketch, up to so many accepted rows are scanned for each one of the beam, and more the fewer pass.
     scan_rows: without, up to so many accepted rows are scanned (or 700 times the beam, if that is more). masked_share:
     from this share of accepted rows everything is walked. The kernel decides by the same numbers (docs/decisions/073).
     """
 
-    sketch_rows: int = 50_000
     sketch_beams: int = 1_200
 
     scan_rows: int = 6_000
@@ -158,8 +156,7 @@ def strategy_of(
         return EXACT
     if allowed.bits is None:
         return WALK
-    sketched = max(crossovers.sketch_rows, crossovers.sketch_beams * beam * rows / allowed.count)
-    if allowed.sketched and allowed.count <= sketched:
+    if allowed.sketched and allowed.count <= crossovers.sketch_beams * beam * rows / allowed.count:
         return SKETCH
     if allowed.count <= max(crossovers.scan_rows, crossovers.scan_beams * beam):
         return CODES
