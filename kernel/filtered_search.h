@@ -18,18 +18,29 @@ namespace nearrow {
 enum class Way : int { automatic = 0, scan = 1, through = 2, two_hops = 3, exact = 4, sketch = 5 };
 constexpr int64_t kGivenUp = 8;  // added when a walk cost too much and was finished by a scan
 
-constexpr int64_t kScanRows = 6000;     // accepted rows that are always scanned
-constexpr int64_t kScanBeams = 700;     // rows scanned in the time that one more in its beam costs a walk
-constexpr int64_t kSketchBeams = 1200;  // nodes of a sketch scanned in the time of that, where all rows are accepted
-constexpr int kSketchMeasured = 4;      // of the first ring that a sketch leaves to be scored, for each of the beam
-constexpr double kWalkThrough = 0.25;   // share of accepted rows from which everything is walked
+// Where one way becomes cheaper than the next; counted on real data for each kind of loops (docs/decisions/074).
+struct Crossovers {
+    int64_t scan_rows;     // accepted rows that are always scanned
+    int64_t scan_beams;    // rows scanned in the time that one more in its beam costs a walk
+    int64_t sketch_beams;  // nodes of a sketch scanned in the time of that, where all rows are accepted; 0: none pays
+    double walk_through;   // share of accepted rows from which everything is walked
+};
+inline const Crossovers& crossovers() {
+    static constexpr Crossovers kVectors{6000, 700, 1200, 0.25};
+    static constexpr Crossovers kNoSketches{6000, 700, 0, 0.25};
+    static constexpr Crossovers kPlain{2000, 180, 0, 0.25};
+    if (&simd() == &simd_scalar) return kPlain;
+    return &sketch_loops() == &sketch_scalar ? kNoSketches : kVectors;
+}
+
+constexpr int kSketchMeasured = 4;  // of the first ring that a sketch leaves to be scored, for each of the beam
 
 // Whether a sketch of so many nodes can be made and would be used at the usual beams.
 inline bool can_sketch(const GraphView& graph, int64_t count) {
     constexpr double kUsualBeam = 50.0;
     const auto accepted = static_cast<double>(count);
     return graph.code_kind() != CodeKind::none && graph.metric() != Metric::dot &&
-           accepted * accepted <= kSketchBeams * kUsualBeam * static_cast<double>(graph.rows());
+           accepted * accepted <= kUsualBeam * static_cast<double>(crossovers().sketch_beams * graph.rows());
 }
 
 // One per searcher, reused from query to query. REQUIRES: the graph outlives it.
@@ -39,11 +50,12 @@ class FilteredSearch {
 
     // The way that costs least, by counts alone.
     Way choose(int ef, const AcceptBits& accept) const {
+        const Crossovers& limits = crossovers();
         // The fewer pass, the farther a walk must go.
-        const double sketched = static_cast<double>(kSketchBeams * ef) / share(accept);
+        const double sketched = static_cast<double>(limits.sketch_beams * ef) / share(accept);
         if (accept.sketch != nullptr && static_cast<double>(accept.count) <= sketched) return Way::sketch;
-        if (accept.count <= std::max<int64_t>(kScanRows, kScanBeams * ef)) return Way::scan;
-        return share(accept) >= kWalkThrough ? Way::through : Way::two_hops;
+        if (accept.count <= std::max<int64_t>(limits.scan_rows, limits.scan_beams * ef)) return Way::scan;
+        return share(accept) >= limits.walk_through ? Way::through : Way::two_hops;
     }
 
     // Leaves the nearest accepted nodes in scratch.pool; true if all accepted nodes were looked at to find them.

@@ -246,6 +246,10 @@ nb::dict stats(const Graph& graph) {
 }  // namespace
 
 void bind_graph(nb::module_& module) {
+    module.def("crossovers", [] {
+        const Crossovers& limits = crossovers();
+        return nb::make_tuple(limits.scan_rows, limits.scan_beams, limits.sketch_beams, limits.walk_through);
+    });
     nb::class_<Selection>(module, "Selection", "Which rows of a graph a search may return.")
         .def_prop_ro("has_sketch", &Selection::has_sketch)
         .def_prop_ro("nbytes", &Selection::nbytes);

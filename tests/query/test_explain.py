@@ -13,12 +13,13 @@ from mixed_rows import DIMENSION, mixed_collection
 import nearrow
 from nearrow.collection import Collection
 from nearrow.query.accept import Accept
-from nearrow.query.planner import CODES, EXACT, MASKED, RANGE, SKETCH, SKIP, TWO_HOPS, WALK, strategy_of
+from nearrow.query.planner import CODES, EXACT, MASKED, RANGE, SKETCH, SKIP, TWO_HOPS, WALK, Crossovers, strategy_of
 from nearrow.query.query import VectorQuery
 from nearrow.query.request import Request
 
 QUERY = np.random.default_rng(0).standard_normal(DIMENSION).astype(np.float32)
 BITS = np.full(125_000, 255, np.uint8)
+LIMITS = Crossovers(6_000, 700, 1_200, 0.25)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def explained(collection: Collection, **arguments: Any) -> dict[str, Any]:
 )
 def test_the_plan_follows_from_numbers_alone(rows: int, accepted: int, k: int, expected: str) -> None:
     request = Request(VectorQuery(k), QUERY)
-    assert strategy_of(request, rows, Accept(BITS, accepted), beam=40) == expected
+    assert strategy_of(request, rows, Accept(BITS, accepted), 40, LIMITS) == expected
 
 
 def test_a_filter_with_a_sketch_is_scanned_until_a_walk_is_cheaper() -> None:
@@ -53,7 +54,7 @@ def test_a_filter_with_a_sketch_is_scanned_until_a_walk_is_cheaper() -> None:
     for accepted, expected in ((100_000, SKETCH), (600_000, MASKED)):
         sketched = Accept(BITS, accepted)
         sketched.prepared.selection = SimpleNamespace(has_sketch=True)  # type: ignore[assignment]
-        assert strategy_of(request, 1_000_000, sketched, beam=40) == expected
+        assert strategy_of(request, 1_000_000, sketched, 40, LIMITS) == expected
 
 
 def test_a_part_without_a_filter_is_walked_and_one_without_a_graph_is_scanned() -> None:

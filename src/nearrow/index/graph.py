@@ -54,6 +54,11 @@ def _progress(
     return report
 
 
+def crossovers() -> tuple[int, int, int, float]:
+    """The planner's scan_rows, scan_beams, sketch_beams and masked_share, by which the kernel chooses here."""
+    return _kernel.crossovers()
+
+
 class Graph:
     """The search structure over `vectors`: built once, immutable, used straight from its file's bytes.
 

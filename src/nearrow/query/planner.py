@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nearrow.index.graph import crossovers
 from nearrow.query.accept import Accept
 from nearrow.query.estimate import estimated_share
 from nearrow.query.request import Request
@@ -31,21 +32,21 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Crossovers:
-    """Where one way of searching a graph under a filter becomes cheaper than the next.
+    """Where one way of searching a graph under a filter becomes cheaper than the next (docs/decisions/073, 074).
 
-    sketch_beams: with a sketch, up to so many accepted rows are scanned for each one of the beam, and more the fewer pass.
-    scan_rows: without, up to so many accepted rows are scanned (or 700 times the beam, if that is more). masked_share:
-    from this share of accepted rows everything is walked. The kernel decides by the same numbers (docs/decisions/073).
+    scan_rows: up to so many accepted rows are scanned, or scan_beams times the beam, if that is more.
+    sketch_beams: with a sketch, so many are scanned for each one of the beam, and more of them the fewer pass.
+    masked_share: from this share of accepted rows everything is walked.
     """
 
-    sketch_beams: int = 1_200
+    scan_rows: int
+    scan_beams: int
+    sketch_beams: int
+    masked_share: float
 
-    scan_rows: int = 6_000
-    scan_beams: int = 700
-    masked_share: float = 0.25
 
-
-CROSSOVERS = Crossovers()
+CROSSOVERS = Crossovers(*crossovers())
+"""Those by which the kernel decides on this processor."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,7 @@ def beam_of(request: Request, metric: str, part: Part, allowed: Accept) -> int |
     return max(k, query.ef_search or part.graph.beam_for(query.target_recall, k))
 
 
-def strategy_of(
-    request: Request, rows: int, allowed: Accept, beam: int | None, crossovers: Crossovers = CROSSOVERS
-) -> str:
+def strategy_of(request: Request, rows: int, allowed: Accept, beam: int | None, limits: Crossovers = CROSSOVERS) -> str:
     """How a part of so many rows is searched."""
     if allowed.count == 0:
         return SKIP
@@ -156,8 +155,8 @@ def strategy_of(
         return EXACT
     if allowed.bits is None:
         return WALK
-    if allowed.sketched and allowed.count <= crossovers.sketch_beams * beam * rows / allowed.count:
+    if allowed.sketched and allowed.count <= limits.sketch_beams * beam * rows / allowed.count:
         return SKETCH
-    if allowed.count <= max(crossovers.scan_rows, crossovers.scan_beams * beam):
+    if allowed.count <= max(limits.scan_rows, limits.scan_beams * beam):
         return CODES
-    return MASKED if allowed.count / rows >= crossovers.masked_share else TWO_HOPS
+    return MASKED if allowed.count / rows >= limits.masked_share else TWO_HOPS
