@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 import nearrow
+from nearrow.analytics.dictionaries import repeating_columns
 from nearrow.analytics.sql import live_table
 from nearrow.errors import InvalidArgumentError
 
@@ -87,6 +88,30 @@ def test_vectors_are_not_copied(docs: nearrow.Collection) -> None:
         column.flatten().buffers()[1].address
         == view.parts[0].batches[0].column("vector").flatten().buffers()[1].address
     )
+
+
+def test_text_with_few_values_is_read_as_a_dictionary_and_means_the_same(docs: nearrow.Collection) -> None:
+    docs.flush()
+    docs.delete(["row 7"])
+    docs.add(ids=["new"], vectors=vectors(1), metadata=[{"late": "x"}])
+    docs.flush()
+    docs.add(**rows(20, 400))
+    view = docs._view()
+    query = (
+        "SELECT section, late, typeof(section), count(*) FROM docs WHERE section <> 'c' OR section IS NULL GROUP BY ALL"
+    )
+    assert repeating_columns(view, query) == ["section", "late"]
+    assert repeating_columns(view, "SELECT id FROM docs") == []
+    table = live_table(view, ["section", "late"])
+    assert pa.types.is_dictionary(table.schema.field("section").type)
+    assert table.column("section").to_pylist() == live_table(view).column("section").to_pylist()
+    assert sorted(values(docs.sql(query)), key=str) == [
+        ("a", None, "VARCHAR", 106),
+        ("b", None, "VARCHAR", 106),
+        (None, "x", "VARCHAR", 1),
+    ]
+    first = docs.sql("SELECT section FROM docs LIMIT 1")
+    assert pa.types.is_string(first.schema.field("section").type)
 
 
 def test_float16_vectors_read_as_float(db: nearrow.Database) -> None:

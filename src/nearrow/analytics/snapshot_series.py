@@ -26,7 +26,7 @@ _NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z")
 
 
 class SnapshotSeries:
-    """The snapshots in one folder. `newest` gives the view to copy, `keep` is how many stay (None: all)."""
+    """The snapshots in one folder. `newest` gives the view to copy, `keep` is how many stay (None: all), `taken` is told."""
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class SnapshotSeries:
         place: Place,
         options: ParquetOptions,
         keep: int | None,
+        taken: Callable[[SnapshotMetadata], None],
     ) -> None:
         if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
             raise InvalidArgumentError(f"keep must be a positive int or None, not {keep!r}")
@@ -41,6 +42,7 @@ class SnapshotSeries:
         self._place = place
         self._options = options
         self._keep = keep
+        self._taken = taken
 
     def add(self) -> SnapshotMetadata:
         """Take one more, then remove those that are not to be kept."""
@@ -49,6 +51,7 @@ class SnapshotSeries:
         base = self._place.below(before[-1]) if before else None
         name = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
         metadata = write_snapshot(view, config, self._place.below(name), self._options, base)
+        self._taken(metadata)
         if self._keep is not None:
             for old in self.names()[: -self._keep]:
                 self._place.below(old).remove()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from nearrow.analytics.dictionaries import dictionary_columns, repeating_columns
 from nearrow.analytics.sql_filter import first_line, locked_database, quoted, unsliced
 from nearrow.analytics.sql_nearest import Search, with_searches
 from nearrow.analytics.values import plain_value
@@ -59,7 +60,7 @@ def run_sql(
         raise InvalidArgumentError(f"SQL does not tell apart names that differ in case only: {', '.join(views)}")
     with closing(_connection(query)) as connection:
         for number, (name, view) in enumerate(views.items()):
-            register_view(connection, number, name, view)
+            register_view(connection, number, name, view, query)
         if hits is not None:
             connection.register(HITS, unsliced(hits_table(hits)))
         query, tables = with_searches(connection, query, parameters, search)
@@ -174,15 +175,17 @@ def hits_table(hits: Any) -> pa.Table:
     raise InvalidArgumentError("hits= takes what search() returned, or a pyarrow.Table")
 
 
-def live_table(view: View) -> pa.Table:
+def live_table(view: View, repeating: Sequence[str] = ()) -> pa.Table:
     """All stored rows of the view with the user's columns and `_alive`, which is missing if all are: by reference.
 
-    Only float16 vectors are copied, as float32: DuckDB has no such type.
+    Only float16 vectors are copied, as float32: DuckDB has no such type; and the columns `repeating` are dictionary-encoded.
     """
-    schema = pa.schema([readable_field(field) for field in view.schema])
+    schema = pa.schema(
+        [_encoded_field(field) if field.name in repeating else readable_field(field) for field in view.schema]
+    )
     marked = any(part.alive is not None for part in view.parts)
     full = schema.append(pa.field(ALIVE, pa.bool_())) if marked else schema
-    batches = [batch for part in view.parts for batch in _conformed(part, schema, full)]
+    batches = [batch for part in view.parts for batch in _conformed(part, schema, full, repeating)]
     return unsliced(pa.Table.from_batches(batches, full))
 
 
@@ -194,11 +197,17 @@ def readable_field(field: pa.Field) -> pa.Field:
     return pa.field(field.name, type_)
 
 
-def _conformed(part: Part, schema: pa.Schema, full: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _encoded_field(field: pa.Field) -> pa.Field:
+    return pa.field(field.name, pa.dictionary(pa.int32(), field.type))
+
+
+def _conformed(part: Part, schema: pa.Schema, full: pa.Schema, repeating: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    encoded = {name: iter(dictionary_columns(part, name)) for name in repeating}
     start = 0
     for batch in part.batches:
         present = [name for name in schema.names if batch.schema.get_field_index(name) >= 0]
-        table = fill_columns(pa.Table.from_batches([batch.select(present)]), schema)
+        columns = [next(encoded[name]) if name in encoded else batch.column(name) for name in present]
+        table = fill_columns(pa.Table.from_arrays(columns, present), schema)
         for piece in table.to_batches():
             columns = list(piece.columns)
             if len(full) > len(schema):
@@ -214,9 +223,9 @@ def _alive_column(alive: Bits | None, start: int, rows: int) -> pa.Array:
     return pa.Array.from_buffers(pa.bool_(), rows, [None, pa.py_buffer(alive)], offset=start)
 
 
-def register_view(connection: duckdb.DuckDBPyConnection, number: int, name: str, view: View) -> None:
+def register_view(connection: duckdb.DuckDBPyConnection, number: int, name: str, view: View, query: str) -> None:
     """Make the alive rows of the view the table of this name; `number` is one that no other view has here."""
-    rows = live_table(view)
+    rows = live_table(view, repeating_columns(view, query))
     if ALIVE not in rows.column_names:
         connection.register(name, rows)
         return

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 BATCH_ROWS = 16_384
 
 
-def prepare(views: Mapping[str, View], *, threads: int, memory_bytes: int) -> duckdb.DuckDBPyConnection:
-    """A DuckDB of its own, locked, with the views as tables; it keeps nothing on disk when memory is short."""
+def prepare(views: Mapping[str, View], query: str, *, threads: int, memory_bytes: int) -> duckdb.DuckDBPyConnection:
+    """A DuckDB of its own, locked, with the views as tables for this query; what needs more memory is refused."""
     database = locked_database(threads, memory_bytes=memory_bytes)
     for number, (name, view) in enumerate(views.items()):
-        register_view(database, number, name, view)
+        register_view(database, number, name, view, query)
     return database
 
 

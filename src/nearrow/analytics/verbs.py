@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import polars
     from pyarrow import fs
 
+    from nearrow.analytics.graph_report import GraphReport
+    from nearrow.analytics.snapshot_metadata import SnapshotMetadata
+
 
 class AnalyticVerbs:
     """The part of `Collection` that looks at whole views; the collection gives name, view and rows."""
@@ -96,9 +99,39 @@ class AnalyticVerbs:
         options = ParquetOptions(compression, row_group_rows, data_page_bytes, byte_stream_split)
         place = place_of(path, filesystem)
         if every is None and keep is None:
-            return write_snapshot(self._view(), self.config, place, options)
-        series = SnapshotSeries(lambda: (self._view(), self.config), place, options, keep)
+            metadata = write_snapshot(self._view(), self.config, place, options)
+            self._note_snapshot(metadata)
+            return metadata
+        series = SnapshotSeries(lambda: (self._view(), self.config), place, options, keep, self._note_snapshot)
         return series.add() if every is None else SnapshotSchedule(series, every)
+
+    def _note_snapshot(self, metadata: SnapshotMetadata) -> None:
+        self.metrics.last_snapshot = metadata.created_at
+
+    def graph_report(self) -> list[GraphReport]:
+        """How sound each segment's graph is: nodes of each level, degrees, what is reached from the entry, components."""
+        from nearrow.analytics.graph_report import report_of
+
+        return [report_of(part.graph) for part in self._view().parts if part.graph is not None]
+
+    def plot(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        color: str | None = None,
+        sample: int = 2000,
+        k: int = 10,
+        queries: int = 100,
+    ) -> Any:
+        """Draw three pictures: recall over ef, the degrees of the graph, and rows in two dimensions, coloured by a column.
+
+        Needs matplotlib: pip install nearrow[plot]. Returns its Figure; `path`: also written there, .png, .svg or .pdf.
+        sample: rows in the projection (the two directions in which they vary most). queries, k: for the curve, measured
+        against exact search on this data.
+        """
+        from nearrow.analytics.plot import plot_collection
+
+        return plot_collection(self, path, color=color, sample=sample, k=k, queries=queries)
 
     def export(
         self,

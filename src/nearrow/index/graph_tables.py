@@ -74,6 +74,17 @@ class GraphTables:
         nodes = np.flatnonzero(self._first_row[:count] >= 0).astype(np.int32)
         return self._neighbours(nodes, self._first_row[nodes], lists[nodes])
 
+    @property
+    def links(self) -> Lists:
+        """Level 0 as it is stored: the neighbours of each node, −1 where a list ends: int32 [nodes, width]."""
+        inside = (self._lists >= 0) & (self._lists < self.nodes)
+        return np.where(inside, self._lists, -1)
+
+    def average_degree(self, sample: int = 4096) -> float:
+        """Neighbours of a node of level 0, on average over so many of them: all of them would be read from disk."""
+        lists = self._lists[:: max(1, self.nodes // sample)]
+        return float(((lists >= 0) & (lists < self.nodes)).sum(axis=1).mean()) if len(lists) else 0.0
+
     def _neighbours(self, nodes: Lists, rows: Rows, lists: Lists) -> Neighbours:
         inside = (lists >= 0) & (lists < self.nodes)
         near = np.where(inside, self._first_row[np.where(inside, lists, 0)], -1)

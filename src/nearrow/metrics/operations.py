@@ -90,6 +90,7 @@ class CollectionMetrics:
         self.gauges = gauges
         self.operations = {name: Operation(name, self.labels) for name in OPERATIONS}
         self.search = self.operations["search"]
+        self.last_snapshot: int | None = None  # microseconds since 1970
 
     def call(self, name: str, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         """Call, and count it under this name; the rows that it returns, or their number, are its rows."""

@@ -60,7 +60,7 @@ def main() -> None:
 
 def warm_up() -> None:
     """Load what a query needs, while nobody waits for it."""
-    with closing(prepare({}, threads=1, memory_bytes=SLACK_BYTES)) as connection:
+    with closing(prepare({}, "", threads=1, memory_bytes=SLACK_BYTES)) as connection:
         stream(connection, "SELECT 1").read_all()
 
 
@@ -69,7 +69,9 @@ def answer(question: Question, answers: IO[bytes]) -> None:
     limits = question.limits
     with connect(question.library, read_only=True) as db:
         views = {name: db.collection(name)._view() for name in named_in(question.query, db.collections())}
-        with closing(prepare(views, threads=limits.threads, memory_bytes=limits.memory_bytes)) as connection:
+        with closing(
+            prepare(views, question.query, threads=limits.threads, memory_bytes=limits.memory_bytes)
+        ) as connection:
             check_only_reads(connection, question.query)
             query, tables = with_searches(connection, question.query, question.parameters, db._nearest)
             for table, hits in tables.items():

@@ -65,6 +65,8 @@ class Core:
         self.view: View = state.view()
         self.files = Files(directory, config.name, state.has_segment)
         self.reservations = Reservations(state, self.mutex)
+        self.last_flush: int | None = None  # microseconds since 1970
+        self.last_merge: int | None = None
         self._publishing = threading.Lock()
         self._pending: deque[tuple[int, View]] = deque()
         self._log_end = log_end
@@ -200,6 +202,10 @@ class Core:
             with self._publishing:  # a thread whose fsync has just returned may be publishing its own view
                 self._pending.clear()
                 self.view = state.view()
+        if sealed is not None:
+            self.last_flush = self.manifest.created_at
+        if gone and set(gone) != {part.id for part in came}:  # not only a graph that was built for a segment
+            self.last_merge = self.manifest.created_at
         self._previous = previous
         self.files.retire(previous, self.manifest)
 

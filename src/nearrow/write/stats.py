@@ -9,8 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nearrow.errors import NotFoundError, StorageError
-from nearrow.metrics import OperationStats
+from nearrow.index.graph_tables import GraphTables
+from nearrow.metrics import CollectionMetrics, OperationStats
 from nearrow.segment.part import SegmentPart
 from nearrow.storage.directory import Directory
 from nearrow.storage.log_format import LOG_FOLDER
@@ -24,7 +27,7 @@ PROCESS_STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True)
 class SegmentStats:
-    """One segment. `graph`: levels, m, codes and walk_bytes_per_node among others; None while it is not built."""
+    """One segment. `graph`: levels, m, average_degree, codes and walk_bytes_per_node among others; None while not built."""
 
     id: str
     rows: int
@@ -55,18 +58,38 @@ class Stats:
     """Room on the disk that `compact()` needs while it runs."""
     last_commit: int
     """When the newest manifest was made (a flush, a merge, a bulk load): microseconds since 1970."""
+    last_flush: int | None
+    last_merge: int | None
+    last_snapshot: int | None
+    """Microseconds since 1970; None if there was none since the collection was opened here."""
     operations: Mapping[str, OperationStats]
     """Of each verb that was called since the collection was opened: calls, failures, rows, p50, p95 and p99."""
+    mapped_bytes: int
+    """Of the segments' files: address space, of which the system keeps in memory what is used."""
     memory_anonymous_bytes: int | None
     memory_mapped_bytes: int | None
-    """Of the whole process, where /proc tells."""
+    memory_resident_bytes: int | None
+    """Of the whole process, where /proc tells: memory of its own, mapped files that are in memory, both."""
+
+    @property
+    def levels(self) -> int:
+        """Of the highest graph; 0 without one."""
+        return max((segment.graph["levels"] for segment in self.segments if segment.graph is not None), default=0)
+
+    @property
+    def average_degree(self) -> float | None:
+        """Neighbours of a row on level 0, over all graphs, from a sample; None without one."""
+        graphs = [segment.graph for segment in self.segments if segment.graph is not None]
+        nodes = sum(graph["nodes"] for graph in graphs)
+        return sum(graph["average_degree"] * graph["nodes"] for graph in graphs) / nodes if nodes else None
 
     @property
     def disk_bytes_total(self) -> int:
         return sum(self.disk_bytes.values())
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "disk_bytes_total": self.disk_bytes_total}
+        derived = ("disk_bytes_total", "levels", "average_degree")
+        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
 
 
 def folder_of(store: Writer | Follower) -> Directory:
@@ -86,7 +109,7 @@ def gauges(store: Writer | Follower) -> dict[str, float]:
     }
 
 
-def measure(store: Writer | Follower, operations: Mapping[str, OperationStats]) -> Stats:
+def measure(store: Writer | Follower, metrics: CollectionMetrics) -> Stats:
     """What a collection is made of now."""
     directory, config, view = folder_of(store), store.config, store.view
     sizes: Counter[str] = Counter()
@@ -109,16 +132,24 @@ def measure(store: Writer | Follower, operations: Mapping[str, OperationStats]) 
         disk_bytes=dict(sizes),
         compact_bytes=merge_bytes(parts, config),
         last_commit=store.manifest.created_at,
-        operations=operations,
+        last_flush=store.core.last_flush if isinstance(store, Writer) else None,
+        last_merge=store.core.last_merge if isinstance(store, Writer) else None,
+        last_snapshot=metrics.last_snapshot,
+        operations=metrics.stats(),
+        mapped_bytes=sum(file.length for part in parts for file in part.segment.entry.files.values()),
         memory_anonymous_bytes=memory.get("RssAnon"),
         memory_mapped_bytes=memory.get("RssFile"),
+        memory_resident_bytes=memory.get("VmRSS"),
     )
 
 
 def _segment(part: SegmentPart) -> SegmentStats:
     entry = part.segment.entry
     sizes = {name: file.length for name, file in entry.files.items()}
-    graph = None if part.graph is None else part.graph.stats()
+    graph = None
+    if part.graph is not None:
+        tables = GraphTables(part.graph, np.empty(0, np.int64))
+        graph = {**part.graph.stats(), "average_degree": tables.average_degree()}
     return SegmentStats(part.id, part.rows, part.dead.count, sizes, graph)
 
 
@@ -153,4 +184,6 @@ def _process_memory() -> dict[str, int]:
     if not PROCESS_STATUS.exists():
         return {}
     lines = (line.split() for line in PROCESS_STATUS.read_text().splitlines())
-    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[0] in ("RssAnon:", "RssFile:")}
+    return {
+        words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[0] in ("RssAnon:", "RssFile:", "VmRSS:")
+    }

@@ -31,7 +31,7 @@ class UpkeepVerbs:
     def stats(self) -> Stats:
         """Rows live and dead, each segment, its graph, memtable, log, bytes by kind of file, memory of the process."""
         self._store.check_open()
-        return measure(self._store, self.metrics.stats())
+        return measure(self._store, self.metrics)
 
     def check(self) -> Report:
         """Read every byte on disk and say what is wrong; `report.ok` if nothing is. Changes nothing, stops nobody."""
