@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -15,18 +16,27 @@
 
 namespace nearrow {
 
+constexpr size_t kHugePage = size_t{1} << 21;
+
+// Large memory takes huge pages where the system grants them, a mapped file when it is read from the disk and the file
+// system has them: random reads then miss the TLB less. A hint; nothing depends on it.
+inline void ask_for_huge_pages([[maybe_unused]] const void* data, [[maybe_unused]] size_t bytes) {
+#if defined(__linux__)
+    const auto begin = (reinterpret_cast<uintptr_t>(data) + 4095) & ~uintptr_t{4095};
+    const auto end = (reinterpret_cast<uintptr_t>(data) + bytes) & ~uintptr_t{4095};
+    if (bytes >= kHugePage) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+}
+
 class Buffer {
   public:
     Buffer() = default;
     explicit Buffer(size_t bytes) : size_(bytes) {
-        // Large buffers take huge pages where the system grants them: random reads then miss the TLB less.
         const size_t page = bytes >= kHugePage ? kHugePage : 4096;
         const size_t rounded = std::max((bytes + page - 1) / page * page, page);
         data_.reset(static_cast<std::byte*>(std::aligned_alloc(page, rounded)));
         if (data_ == nullptr) throw std::bad_alloc();
-#if defined(__linux__)
-        if (page == kHugePage) madvise(data_.get(), rounded, MADV_HUGEPAGE);
-#endif
+        ask_for_huge_pages(data_.get(), rounded);
         std::memset(data_.get(), 0, rounded);
     }
     std::byte* data() { return data_.get(); }
@@ -34,7 +44,6 @@ class Buffer {
     std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
 
   private:
-    static constexpr size_t kHugePage = size_t{1} << 21;
     struct Free {
         void operator()(std::byte* data) const { std::free(data); }
     };

@@ -46,7 +46,8 @@ class Searcher {
     void find_candidates(const Scorer& scorer, int64_t wanted, int ef, const AcceptBits& accept, Way way);
     void fetch_row(int32_t node) const;
     size_t refine(int64_t k);
-    void measure(size_t first, size_t last, int64_t k, const AcceptBits& accept);
+    size_t worth_measuring(size_t k, size_t likely) const;
+    void measure(size_t first, size_t last, size_t known, int64_t k, const AcceptBits& accept);
     bool doubtful(float farthest) const;
     int64_t finish(int64_t k, const AcceptBits& accept, int64_t* positions, float* distances);
 

@@ -10,8 +10,9 @@ namespace nearrow {
 namespace {
 
 constexpr int kBlock = 64;
-constexpr int kRows = 4;    // rows scored side by side: one load of the query serves all
-constexpr int kAhead = 32;  // rows prefetched ahead of the one being scored
+constexpr int kRows = 4;         // rows scored side by side: one load of the query serves all
+constexpr int kLinesAhead = 32;  // what is fetched ahead of the row being scored: as much as can be under way at once,
+constexpr int kRowsAhead = 6;    // and at least so many rows
 
 inline __m256i load_bytes(const uint8_t* data) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data)); }
 
@@ -98,12 +99,14 @@ void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n,
     const int full = Full > 0 ? Full : rows.shape.full;
     const int tail = rows.shape.tail;
     const int bytes = full * kBlock + tail;
+    const int lines = full + (tail > 0 ? 1 : 0);
+    const int lead = kLinesAhead / lines > kRowsAhead ? kLinesAhead / lines : kRowsAhead;
     const auto fetch = [&](int i) __attribute__((always_inline)) {
         const auto node = static_cast<size_t>(nodes[i]);
         prefetch_row<Full>(rows.high + node * rows.high_stride, full, bytes);
         if (Form::two_planes) prefetch_row<Full>(rows.low + node * rows.low_stride, full, bytes);
     };
-    for (int i = 0; i < n + ahead && i < kAhead; ++i) fetch(i);
+    for (int i = 0; i < n + ahead && i < lead; ++i) fetch(i);
     for (int i = 0; i < n; i += kRows) {
         const uint8_t* high[kRows];
         const uint8_t* low[kRows] = {};
@@ -111,7 +114,7 @@ void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n,
             const auto node = static_cast<size_t>(nodes[i + r < n ? i + r : n - 1]);
             high[r] = rows.high + node * rows.high_stride;
             if (Form::two_planes) low[r] = rows.low + node * rows.low_stride;
-            if (i + r + kAhead < n + ahead) fetch(i + r + kAhead);
+            if (i + r + lead < n + ahead) fetch(i + r + lead);
         }
         __m256i words[kRows] = {};
         __m256i sums[kRows] = {};
@@ -166,6 +169,69 @@ void dispatch(const CodeRows& rows, const void* query, const int32_t* nodes, int
         default:
             return score<Form, 0>(rows, query, nodes, n, ahead, keys);
     }
+}
+
+// The number of entries below `entry` in a sorted pool, which has room for 16 more.
+inline int place_of(const uint64_t* pool, int size, uint64_t entry) {
+    int low = 0;
+    while (size - low > 64) {
+        const int middle = low + (size - low) / 2;
+        const bool after = pool[middle] < entry;
+        low = after ? middle + 1 : low;
+        size = after ? size : middle;
+    }
+    // Counting all of a short stretch costs less than the branches of a search.
+    const __m256i sign = _mm256_set1_epi64x(static_cast<long long>(uint64_t{1} << 63));
+    const __m256i wanted = _mm256_xor_si256(_mm256_set1_epi64x(static_cast<long long>(entry)), sign);
+    const __m256i end = _mm256_set1_epi64x(size);
+    __m256i lane = _mm256_add_epi64(_mm256_set1_epi64x(low), _mm256_setr_epi64x(0, 1, 2, 3));
+    __m256i below = _mm256_setzero_si256();
+    for (int at = low; at < size; at += 4) {
+        const __m256i four = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pool + at));
+        const __m256i less = _mm256_cmpgt_epi64(wanted, _mm256_xor_si256(four, sign));
+        below = _mm256_sub_epi64(below, _mm256_and_si256(less, _mm256_cmpgt_epi64(end, lane)));
+        lane = _mm256_add_epi64(lane, _mm256_set1_epi64x(4));
+    }
+    const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(below), _mm256_extracti128_si256(below, 1));
+    return low + static_cast<int>(_mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1));
+}
+
+int absorb_near(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
+                const int32_t* lists, int width) {
+    int filled = *size;
+    int lowest = filled;
+    for (int i = 0; i < n; i += 8) {
+        const __m256i inside = tail_mask(n - i >= 8 ? 32 : (n - i) * 4);
+        const int worst = filled == capacity
+                              ? static_cast<int>(static_cast<uint32_t>(pool[filled - 1] >> 32) ^ 0x80000000U)
+                              : 0x7FFFFFFF;
+        const __m256i far = _mm256_cmpgt_epi32(_mm256_maskload_epi32(keys + i, inside), _mm256_set1_epi32(worst));
+        auto near = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_andnot_si256(far, inside))));
+        for (; near != 0; near &= near - 1) {
+            const int j = i + __builtin_ctz(near);
+            const uint64_t entry = (static_cast<uint64_t>(static_cast<uint32_t>(keys[j]) ^ 0x80000000U) << 32) |
+                                   (static_cast<uint64_t>(static_cast<uint32_t>(nodes[j])) << 1);
+            if (filled == capacity && entry >= pool[filled - 1]) continue;
+            const char* list = reinterpret_cast<const char*>(lists + static_cast<int64_t>(nodes[j]) * width);
+            prefetch(list);
+            prefetch(list + 64);
+            const int place = place_of(pool, filled, entry);
+            const int end = filled == capacity ? filled - 1 : filled;
+            filled = end + 1;
+            // Each load is ahead of the store that would overwrite it; what is moved beyond the end is nobody's.
+            auto* to = reinterpret_cast<__m256i*>(pool + place + 1);
+            __m256i moved = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pool + place));
+            for (int at = place; at < end; at += 4) {
+                const __m256i next = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pool + at + 4));
+                _mm256_storeu_si256(to++, moved);
+                moved = next;
+            }
+            pool[place] = entry;
+            lowest = place < lowest ? place : lowest;
+        }
+    }
+    *size = filled;
+    return lowest;
 }
 
 // Four doubles of one lane group; eight groups make the 32 lanes.
@@ -256,7 +322,7 @@ void quantise(const float* values, const float* shift, float scale, float low, f
 }  // namespace
 
 extern const Simd simd_avx2 = {"avx2",       dispatch<FourL2>, dispatch<EightL2>, query_of_row, collect,
-                               peek,         absorb,           l2<Float32>,       l2<Float16>,  dot<Float32>,
+                               peek,         absorb_near,      l2<Float32>,       l2<Float16>,  dot<Float32>,
                                dot<Float16>, widen_f16,        quantise};
 
 }  // namespace nearrow

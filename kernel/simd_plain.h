@@ -55,7 +55,7 @@ int peek(const uint32_t* visited, const int32_t* list, int width, uint32_t nodes
     return n;
 }
 
-int absorb(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
+[[maybe_unused]] int absorb(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
            const int32_t* lists, int width) {
     int lowest = *size;
     for (int i = 0; i < n; ++i) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "../bitset.h"
 
@@ -24,6 +25,56 @@ struct Output {
         : data(new Value[n > 0 ? n : 1]), owner(data, [](void* p) noexcept { delete[] static_cast<Value*>(p); }) {}
     nanobind::ndarray<nanobind::numpy, Value> array(std::initializer_list<size_t> shape) const {
         return nanobind::ndarray<nanobind::numpy, Value>(data, shape, owner);
+    }
+};
+
+// One float32 vector of a call, by Python's buffer protocol: the way in that costs a single search the least.
+class OneQuery {
+  public:
+    // Throws nb::next_overload, which Python sees as a TypeError, when the object is anything else.
+    explicit OneQuery(nanobind::handle object) {
+        if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) != 0) {
+            PyErr_Clear();
+            throw nanobind::next_overload();
+        }
+        const bool floats = view_.ndim == 1 && view_.format != nullptr && view_.format[0] == 'f' &&
+                            view_.format[1] == '\0' && view_.itemsize == sizeof(float);
+        if (floats) return;
+        PyBuffer_Release(&view_);
+        throw nanobind::next_overload();
+    }
+    OneQuery(const OneQuery&) = delete;
+    OneQuery& operator=(const OneQuery&) = delete;
+    ~OneQuery() { PyBuffer_Release(&view_); }
+    const float* data() const { return static_cast<const float*>(view_.buf); }
+    size_t size() const { return static_cast<size_t>(view_.shape[0]); }
+
+  private:
+    Py_buffer view_{};
+};
+
+// What makes arrays in NumPy itself, looked up once: for a short answer several times quicker than `Output`.
+struct NumpyEmpty {
+    PyObject* empty;
+    PyObject* dtype;
+    explicit NumpyEmpty(const char* type) {
+        const nanobind::module_ numpy = nanobind::module_::import_("numpy");
+        empty = nanobind::object(numpy.attr("empty")).release().ptr();
+        dtype = nanobind::object(numpy.attr("dtype")(type)).release().ptr();
+    }
+    // A new array of n values and where they lie.
+    template <class Value>
+    std::pair<nanobind::object, Value*> make(size_t n) const {
+        const nanobind::int_ size(n);
+        PyObject* arguments[] = {size.ptr(), dtype};
+        nanobind::object array = nanobind::steal(PyObject_Vectorcall(empty, arguments, 2, nullptr));
+        Py_buffer view{};
+        if (!array.is_valid() || PyObject_GetBuffer(array.ptr(), &view, PyBUF_WRITABLE) != 0) {
+            throw nanobind::python_error();
+        }
+        auto* data = static_cast<Value*>(view.buf);
+        PyBuffer_Release(&view);  // the array holds the memory
+        return {std::move(array), data};
     }
 };
 

@@ -41,6 +41,7 @@ class Graph {
                                  std::to_string(vectors.rows()) + " of " + std::to_string(vectors.dimension()) +
                                  "; rebuild it");
             }
+            ask_for_huge_pages(mapped_.buf, static_cast<size_t>(mapped_.len));
         } catch (...) {
             PyBuffer_Release(&mapped_);
             throw;
@@ -98,23 +99,31 @@ AcceptBits bits_of(const Selection* selection, const Graph& graph) {
     return selection->bits();
 }
 
-nb::tuple search_one(Graph& graph, const Query& query, int64_t k, std::optional<int64_t> ef, double target,
-                     const Selection* selection) {
-    check_dimension(query.shape(0), graph.vectors().dimension());
+struct Answers {
+    NumpyEmpty positions{"int64"};
+    NumpyEmpty distances{"float32"};
+};
+
+nb::tuple search_one(const Answers& answers, Graph& graph, nb::handle vector, int64_t k, std::optional<int64_t> ef,
+                     double target, const Selection* selection) {
+    const OneQuery query(vector);
+    check_dimension(query.size(), graph.vectors().dimension());
     const int beam = beam_of(graph.view(), ef, target, k);
     const AcceptBits bits = bits_of(selection, graph);
     const auto width = static_cast<size_t>(std::min<int64_t>(k, graph.view().rows()));
-    Output<int64_t> positions(width);
-    Output<float> distances(width);
+    auto [positions, rows] = answers.positions.make<int64_t>(width);
+    auto [distances, near] = answers.distances.make<float>(width);
     int64_t found = 0;
     {
         const nb::gil_scoped_release release;
         std::unique_ptr<Searcher> searcher = graph.borrow();
-        found = searcher->search(query.data(), k, beam, bits, positions.data, distances.data);
+        found = searcher->search(query.data(), k, beam, bits, rows, near);
         graph.give_back(std::move(searcher));
     }
     if (found < 0) refuse_query();
-    return nb::make_tuple(positions.array({static_cast<size_t>(found)}), distances.array({static_cast<size_t>(found)}));
+    if (static_cast<size_t>(found) == width) return nb::make_tuple(positions, distances);
+    const nb::slice part{nb::none(), nb::int_(found), nb::none()};
+    return nb::make_tuple(positions[part], distances[part]);
 }
 
 constexpr size_t kCounters = 4;
@@ -246,6 +255,7 @@ nb::dict stats(const Graph& graph) {
 }  // namespace
 
 void bind_graph(nb::module_& module) {
+    static const Answers answers;
     module.def("crossovers", [] {
         const Crossovers& limits = crossovers();
         return nb::make_tuple(limits.scan_rows, limits.scan_beams, limits.sketch_beams, limits.walk_through);
@@ -260,7 +270,11 @@ void bind_graph(nb::module_& module) {
                     "threads"_a, "seed"_a, "progress"_a.none(), nb::keep_alive<0, 1>())
         .def("merge", &merge, "vectors"_a, "positions"_a, "codes"_a, "threads"_a, "seed"_a, "progress"_a.none(),
              nb::keep_alive<0, 2>())
-        .def("search_one", &search_one, "query"_a, "k"_a, "ef"_a.none(), "target"_a, "selection"_a = nb::none())
+        .def(
+            "search_one",
+            [](Graph& graph, nb::handle query, int64_t k, std::optional<int64_t> ef, double target,
+               const Selection* selection) { return search_one(answers, graph, query, k, ef, target, selection); },
+            "query"_a, "k"_a, "ef"_a.none(), "target"_a, "selection"_a = nb::none())
         .def("search_many", &search_many, "queries"_a, "k"_a, "ef"_a.none(), "target"_a, "selection"_a.none(),
              "threads"_a, "way"_a = 0)
         .def("select", &make_selection, "accept"_a, "count"_a.none(), "depth"_a, nb::keep_alive<0, 1>())

@@ -11,7 +11,6 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +92,10 @@ class HnswIndex:
         measured when the graph was built. `accept`: Arrow or NumPy booleans, or packed bits, one per row.
         """
         if accept is None and self._alive is None:
-            with suppress(TypeError):  # not a contiguous float32 [d] array: the general way below converts it
+            try:
                 return self._fast(queries, k, ef_search, target_recall)
+            except TypeError:  # not a contiguous float32 [d] array
+                queries = np.asarray(queries, dtype=np.float32)
         array = np.ascontiguousarray(queries, dtype=np.float32)
         rows = len(self.graph)
         bits = accept_bits(accept, rows)
