@@ -16,7 +16,7 @@ BUILD_TOOLS  := "scikit-build-core>=0.11" "nanobind>=2.4" "cmake>=3.26" "ninja>=
 SOURCES      := pyproject.toml CMakeLists.txt $(shell find src kernel -type f -not -path '*/__pycache__/*' -not -name '*.so')
 KERNEL_FILES := $(shell find kernel -name '*.h' -o -name '*.cpp')
 
-.PHONY: help demo test integrations docs lint format types layers sanitize fuzz model bench wheel clean
+.PHONY: help demo test integrations docs lint format types layers sanitize emulate fuzz model bench wheel clean
 
 help: ## this list (the default)
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -45,6 +45,9 @@ layers: $(VENV)/installed-dev ## a layer imports only the layers below it
 
 sanitize: $(VENV)/build-tools ## the kernel's smoke test under the address, undefined-behaviour and thread sanitizers
 	PATH="$(abspath $(BIN)):$$PATH" bash kernel/sanitize.sh
+
+emulate: $(VENV)/build-tools ## the kernel's smoke test for 64-bit ARM, under qemu: the same bits as here (skipped without a cross compiler)
+	PATH="$(abspath $(BIN)):$$PATH" bash kernel/emulate.sh
 
 fuzz: $(VENV)/build-tools ## libFuzzer on the graph loader, SECONDS=60 (needs clang++)
 	PATH="$(abspath $(BIN)):$$PATH" bash kernel/sanitize.sh fuzz $(SECONDS)

@@ -179,12 +179,13 @@ Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& op
     // Held-out nodes are the last ids: new ones of level 0.
     const int32_t below = nodes - (layers.size() > 1 ? layers[1].nodes : 0);
     const auto last = static_cast<int32_t>(std::min<int64_t>(count, below));
-    const int32_t wanted = nodes >= 1000 ? std::min(200, nodes / 20) : 0;
+    const int32_t wanted = nodes >= 1000 ? std::min(200, nodes / 8) : 0;
     const int32_t held_out = last >= 2 * wanted ? wanted : 0;
     grower.insert(0, fresh.data(), count - held_out, [&](int64_t done) { report(rows - count + done); });
     CurveResult curve;
     curve.kind = options.codes == 0 ? CodeKind::none : options.codes == 4 ? CodeKind::four : CodeKind::eight;
     if (held_out > 0) {
+        grower.trim(0);  // searches will walk lists of this length
         curve = measure_curve({&vectors, metric, &book, &coded.rows, &layers, &leader, nodes - held_out, options.codes},
                               team);
     } else if (!kept.empty()) {

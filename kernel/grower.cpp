@@ -35,10 +35,11 @@ void Grower::find_links(Worker& worker, int level, int32_t node, int32_t* out) {
     const int select = (*layers_)[static_cast<size_t>(level)].select;
     worker.linker.scorer().set(node);
     find_candidates(worker, level, node);
+    worker.chosen.clear();
     if (rows_->norms.empty()) {
-        worker.linker.select(worker.candidates, select, worker.chosen);
+        worker.linker.extend(worker.candidates, select, worker.chosen);
     } else {
-        worker.linker.select(worker.candidates, select / 2, worker.chosen);
+        worker.linker.extend(worker.candidates, select / 2, worker.chosen);
         worker.linker.use_products(false);
         find_candidates(worker, level, node);
         worker.linker.extend(worker.candidates, select, worker.chosen);

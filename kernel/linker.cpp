@@ -35,8 +35,8 @@ void Linker::measure(int32_t node, const int32_t* nodes, int n, std::vector<uint
     out.erase(std::unique(out.begin(), out.end()), out.end());
 }
 
-void Linker::select(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out) {
-    out.clear();
+void Linker::extend(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out) {
+    const size_t before = out.size();
     const size_t size = candidates.size();
     nodes_.resize(size);
     distances_.resize(size);
@@ -48,7 +48,8 @@ void Linker::select(const std::vector<uint64_t>& candidates, int limit, std::vec
     size_t left = size;
     while (left > 0 && static_cast<int>(out.size()) < limit) {
         const int32_t kept = nodes_[0];
-        out.push_back(kept);
+        const auto known = out.begin() + static_cast<std::ptrdiff_t>(before);
+        if (std::find(out.begin(), known, kept) == known) out.push_back(kept);
         if (static_cast<int>(out.size()) == limit) return;
         pairs_.set(kept);
         pairs_(nodes_.data() + 1, static_cast<int>(left - 1), 0, keys_.data());
@@ -63,19 +64,12 @@ void Linker::select(const std::vector<uint64_t>& candidates, int limit, std::vec
     }
 }
 
-void Linker::extend(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out) {
-    select(candidates, limit, more_);
-    for (const int32_t node : more_) {
-        if (static_cast<int>(out.size()) == limit) return;
-        if (std::find(out.begin(), out.end(), node) == out.end()) out.push_back(node);
-    }
-}
-
 void Linker::prune(int32_t node, const int32_t* nodes, int n, int limit, std::vector<int32_t>& out) {
+    out.clear();
     scorer_.set(node);
     measure(node, nodes, n, sorted_);
-    if (rows_->norms.empty()) return select(sorted_, limit, out);
-    select(sorted_, limit / 2, out);
+    if (rows_->norms.empty()) return extend(sorted_, limit, out);
+    extend(sorted_, limit / 2, out);
     use_products(false);
     measure(node, nodes, n, sorted_);
     extend(sorted_, limit, out);

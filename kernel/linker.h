@@ -48,12 +48,11 @@ class Linker {
     }
     // Prunes a node's neighbours to `limit`; under dot half by products, the rest by directions.
     void prune(int32_t node, const int32_t* nodes, int n, int limit, std::vector<int32_t>& out);
-    // Adds the best of the sorted candidates to `out` until it holds `limit`, skipping what it holds already.
-    void extend(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out);
     // REQUIRES: scorer().set(node). Sorted pool entries of the nodes given, without `node` itself.
     void measure(int32_t node, const int32_t* nodes, int n, std::vector<uint64_t>& out);
-    // Keeps at most `limit` of the sorted candidates: one is dropped when a kept one is nearer to it than the node is.
-    void select(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out);
+    // Adds to `out`, until it holds `limit`, the best of the sorted candidates: one is dropped when a kept one is
+    // nearer to it than the node is. What `out` holds already is kept without being added again.
+    void extend(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out);
 
   private:
     const BuildRows* rows_;
@@ -63,7 +62,6 @@ class Linker {
     std::vector<int32_t> nodes_;
     std::vector<int32_t> distances_;
     std::vector<int32_t> keys_;
-    std::vector<int32_t> more_;
     std::vector<uint64_t> sorted_;
 };
 

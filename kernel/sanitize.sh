@@ -23,4 +23,4 @@ fi
 build address address,undefined
 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 "$builds/address/smoke"
 build thread thread
-"$builds/thread/smoke" quick
+"$builds/thread/smoke" races

@@ -49,8 +49,11 @@ double beam_on_curve(const GraphView& graph, double target, int64_t k) {
 
 int beam_for(const GraphView& graph, double target, int64_t k) {
     double beam = 100.0;
-    // The curve comes from a few hundred queries: aim a little higher than asked.
-    target = 1.0 - (1.0 - target) * kMissAllowed;
+    // The curve comes from a few hundred queries: aim a little higher than asked. Copies of a row share a node and are
+    // found or missed together: the more of an answer one node fills, the fewer nodes may be missed.
+    const double copies = graph.nodes() > 0 ? static_cast<double>(graph.rows()) / graph.nodes() : 1.0;
+    const double answer = static_cast<double>(std::max<int64_t>(k, 1));
+    target = 1.0 - (1.0 - target) * kMissAllowed / std::clamp(copies, 1.0, std::min(answer, 10.0));
     if (!graph.curve().empty()) {
         if (k <= 10 || k >= 100) {
             beam = beam_on_curve(graph, target, k);
@@ -61,6 +64,8 @@ int beam_for(const GraphView& graph, double target, int64_t k) {
             beam = std::exp(ten + (hundred - ten) * (std::log10(static_cast<double>(k)) - 1.0));
         }
     }
+    // How often a whole answer is lost, so few queries cannot show: a floor where nodes fill much of it.
+    if (copies >= 2.0) beam = std::max(beam, answer + 2.0 * std::min(copies, answer));
     return static_cast<int>(std::clamp(std::ceil(beam), 1.0, 1e7));
 }
 

@@ -2,6 +2,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #include <atomic>
@@ -20,6 +23,14 @@ bool has_f16c() {
     unsigned d = 0;
     return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & (1U << 29)) != 0;
 }
+#elif defined(__aarch64__)
+bool has_dot_products() {
+#if defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+    return false;  // no portable way to ask; plain NEON is always there
+#endif
+}
 #endif
 
 const Simd* find(const char* name) {
@@ -32,6 +43,9 @@ const Simd* find(const char* name) {
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512vnni");
     if (std::strcmp(name, "avx512") == 0) return avx512 ? &simd_avx512 : nullptr;
+#elif defined(__aarch64__)
+    if (std::strcmp(name, "neon") == 0) return &simd_neon;
+    if (std::strcmp(name, "neon_dot") == 0) return has_dot_products() ? &simd_neon_dot : nullptr;
 #endif
     return nullptr;
 }
@@ -40,7 +54,7 @@ const Simd* choose() {
     if (const char* wanted = std::getenv("NEARROW_SIMD")) {
         if (const Simd* found = find(wanted)) return found;
     }
-    for (const char* name : {"avx512", "avx2"}) {
+    for (const char* name : {"avx512", "avx2", "neon_dot", "neon"}) {
         if (const Simd* found = find(name)) return found;
     }
     return &simd_scalar;

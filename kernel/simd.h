@@ -62,6 +62,9 @@ extern const Simd simd_scalar;
 #if defined(__x86_64__)
 extern const Simd simd_avx2;
 extern const Simd simd_avx512;
+#elif defined(__aarch64__)
+extern const Simd simd_neon;
+extern const Simd simd_neon_dot;
 #endif
 
 // The set in use: the best that the processor has, or the one that NEARROW_SIMD or force_simd names.

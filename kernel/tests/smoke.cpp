@@ -1,5 +1,5 @@
-// Smoke: does everything that the kernel does run clean under a sanitizer? Build, search, filter, merge, damage, in
-// threads.
+// Smoke: does everything that the kernel does run clean under a sanitizer, and give the same bits with every set of
+// instructions? Build, search, filter, merge, damage, strings, in threads.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -26,8 +26,28 @@ void require(bool holds, const char* what) {
     std::exit(1);
 }
 
+// Runs the same on some threads at once.
+template <class Task>
+void on_threads(int count, const Task& task) {
+    std::vector<std::thread> threads;
+    for (int t = 0; t < count; ++t) threads.emplace_back(task);
+    for (std::thread& thread : threads) thread.join();
+}
+
+// What came out so far, in one number: two sets of instructions agree in everything if they agree in it.
+class Digest {
+  public:
+    void add(const void* data, size_t bytes) {
+        value_ = mix(value_ ^ crc32c(static_cast<const std::byte*>(data), bytes));
+    }
+    uint64_t value() const { return value_; }
+
+  private:
+    uint64_t value_ = 0;
+};
+
 double search_all(const GraphView& graph, const Vectors& vectors, const std::vector<float>& queries,
-                  const AcceptBits& accept) {
+                  const AcceptBits& accept, Digest* digest = nullptr) {
     Searcher searcher(graph, vectors);
     ExactScorer exact(vectors, graph.metric());
     int64_t found[10];
@@ -48,6 +68,10 @@ double search_all(const GraphView& graph, const Vectors& vectors, const std::vec
         exact.set_query(queries.data() + at);
         const int64_t m = flat_search(vectors, exact, 10, accept, truth, nearest);
         require(n == m, "min(k, accepted) hits");
+        if (digest != nullptr) {
+            digest->add(found, static_cast<size_t>(n) * sizeof found[0]);
+            digest->add(near, static_cast<size_t>(n) * sizeof near[0]);
+        }
         for (const Way way : {Way::scan, Way::through, Way::two_hops, Way::sketch}) {
             if (accept.data == nullptr || (way == Way::sketch && sketch == nullptr)) break;
             const AcceptBits both{accept.data, accept.count, by_node.data(), sketch.get()};
@@ -66,8 +90,7 @@ double search_all(const GraphView& graph, const Vectors& vectors, const std::vec
     return wanted == 0 ? 1.0 : static_cast<double>(hits) / static_cast<double>(wanted);
 }
 
-void build_and_search(Metric metric, int dimension, int codes) {
-    const int64_t rows = 1050;
+void build_and_search(Metric metric, int dimension, int codes, int64_t rows, Digest& digest) {
     const std::vector<float> values = draw_rows(rows, dimension, 1);
     const std::vector<float> queries = draw_rows(15, dimension, 2);
     const Vectors vectors = view_rows(values, dimension);
@@ -82,17 +105,17 @@ void build_and_search(Metric metric, int dimension, int codes) {
         "the same graph for any number of threads");
     const GraphView graph(buffer.bytes());
     require(graph.check().empty(), "a sound graph");
-    require(search_all(graph, vectors, queries, {}) > 0.8, "recall");
+    require(search_all(graph, vectors, queries, {}, &digest) > 0.8, "recall");
+    digest.add(buffer.bytes().data(), buffer.size());
     for (const int64_t step : {2, 9, 400}) {
         std::vector<uint8_t> bits(static_cast<size_t>(rows + 7) / 8, 0);
         for (int64_t i = 0; i < rows; i += step)
             bits[static_cast<size_t>(i >> 3)] |= static_cast<uint8_t>(1 << (i & 7));
-        require(search_all(graph, vectors, queries, {bits.data(), count_bits(bits.data(), rows)}) > 0.8,
-                "filtered recall");
+        const AcceptBits accept{bits.data(), count_bits(bits.data(), rows)};
+        require(search_all(graph, vectors, queries, accept, &digest) > 0.8, "filtered recall");
+        on_threads(2, [&] { search_all(graph, vectors, queries, accept); });
     }
-    std::vector<std::thread> readers;
-    for (int t = 0; t < 3; ++t) readers.emplace_back([&] { search_all(graph, vectors, queries, {}); });
-    for (std::thread& reader : readers) reader.join();
+    on_threads(3, [&] { search_all(graph, vectors, queries, {}); });
 
     // A third is dropped, some come.
     std::vector<float> merged;
@@ -110,17 +133,18 @@ void build_and_search(Metric metric, int dimension, int codes) {
     const Buffer extended = build_graph(joined, metric, options, {&graph, places});
     const GraphView second(extended.bytes());
     require(second.check().empty(), "a sound graph after a merge");
-    require(search_all(second, joined, queries, {}) > 0.8, "recall after a merge");
+    require(search_all(second, joined, queries, {}, &digest) > 0.8, "recall after a merge");
+    digest.add(extended.bytes().data(), extended.size());
 }
 
-void search_damaged() {
+void search_damaged(int turns) {
     const std::vector<float> values = draw_rows(700, 20, 1);
     const Vectors vectors = view_rows(values, 20);
     BuildOptions options;
     options.threads = 1;
     options.codes = 4;
     const Buffer good = build_graph(vectors, Metric::dot, options);
-    for (uint64_t turn = 0; turn < 10; ++turn) {
+    for (uint64_t turn = 0; turn < static_cast<uint64_t>(turns); ++turn) {
         Buffer bad(good.size());
         std::memcpy(bad.data(), good.bytes().data(), good.size());
         for (uint64_t i = 0; i < 3000; ++i) {
@@ -128,16 +152,17 @@ void search_damaged() {
             bad.data()[kPage + random % (good.size() - kPage)] = static_cast<std::byte>(random >> 56);
         }
         const GraphView graph(bad.bytes());
-        search_all(graph, vectors, std::vector<float>(values.begin(), values.begin() + 40 * 20), {});
+        const std::vector<float> queries(values.begin(), values.begin() + 20 * 20);
+        on_threads(2, [&] { search_all(graph, vectors, queries, {}); });
         require(!graph.check().empty(), "damage is found");
     }
 }
 
 // Strings at random places, some outside of the data; every byte beside it is poisoned.
-void match_strings() {
+void match_strings(int turns) {
     const std::vector<std::string_view> words = {
         "", "a", "ab", "abcdefgh", "abcdefghi", "abcdefghabcdefgh", "abcdefghabcdefghx", "q"};
-    for (uint64_t turn = 0; turn < 3000; ++turn) {
+    for (uint64_t turn = 0; turn < static_cast<uint64_t>(turns); ++turn) {
         std::vector<char> data;
         std::vector<uint32_t> offsets = {0};
         for (uint64_t i = 0; i < turn % 13; ++i) {
@@ -152,7 +177,17 @@ void match_strings() {
         std::vector<uint8_t> bits((rows + 7) / 8);
         for (const size_t wanted : {size_t{1}, size_t{3}, words.size()}) {
             const StringSet set{std::span<const std::string_view>{words}.last(wanted)};
-            set.match(std::as_bytes(std::span(offsets)), false, std::as_bytes(std::span(data)), rows, bits);
+            const auto match = [&](std::span<uint8_t> out) {
+                set.match(std::as_bytes(std::span(offsets)), false, std::as_bytes(std::span(data)), rows, out);
+            };
+            match(bits);
+            if (turn % 100 == 0) {
+                on_threads(2, [&] {
+                    std::vector<uint8_t> own(bits.size());
+                    match(own);
+                    require(own == bits, "strings match alike on every thread");
+                });
+            }
             for (size_t row = 0; row < rows && !damaged; ++row) {
                 const std::string_view at(data.data() + offsets[row], offsets[row + 1] - offsets[row]);
                 const bool expected =
@@ -164,25 +199,50 @@ void match_strings() {
     }
 }
 
+// Half-precision rows: every half number widened, and sums over rows of every length.
+void measure_halves(Digest& digest) {
+    const Simd& loops = simd();
+    std::vector<uint16_t> halves(65536);
+    for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
+    std::vector<float> wide(halves.size());
+    loops.widen_f16(halves.data(), static_cast<int>(halves.size()) - 1, wide.data());
+    digest.add(wide.data(), wide.size() * sizeof wide[0]);
+    const std::vector<float> query = draw_rows(1, 256, 4);
+    for (int dimension = 1; dimension <= 130; ++dimension) {
+        std::vector<float> padded(query.begin(), query.begin() + dimension);
+        padded.resize(256, 0.0F);
+        const uint16_t* row = halves.data() + 37 * dimension;  // finite numbers
+        double sums[3] = {loops.l2_f16(row, padded.data(), dimension)};
+        loops.dot_f16(row, padded.data(), dimension, &sums[1], &sums[2]);
+        digest.add(sums, sizeof sums);
+    }
+}
+
+uint64_t run_set(bool races) {
+    Digest digest;
+    measure_halves(digest);
+    build_and_search(Metric::cosine, 37, 4, races ? 500 : 1050, digest);
+    build_and_search(Metric::dot, races ? 20 : 130, 8, races ? 400 : 1050, digest);
+    build_and_search(Metric::l2, 20, 0, races ? 300 : 600, digest);
+    std::printf("%s: %016llx\n", simd().name, static_cast<unsigned long long>(digest.value()));
+    std::fflush(stdout);
+    return digest.value();
+}
+
 }  // namespace
 
-// With the argument "quick" only the best instruction set runs and damage is left out: ThreadSanitizer is slow, and
-// threads do the same there.
+// With the argument "races", for ThreadSanitizer: everything that threads share, on few rows and with one instruction
+// set. (Each byte that the plain loops read costs a call there: all sets on all rows take minutes.)
 int main(int count, char** arguments) {
-    const bool quick = count > 1 && std::strcmp(arguments[1], "quick") == 0;
-    for (const char* set : {"best", "avx2", "scalar"}) {
-        const bool best = std::strcmp(set, "best") == 0;
-        if (!best && (quick || !force_simd(set))) continue;
-        build_and_search(Metric::cosine, 37, 4);
-        if (!quick) build_and_search(Metric::dot, 130, 8);
-        if (best && !quick) build_and_search(Metric::l2, 20, 0);
-        std::printf("%s: fine\n", simd().name);
-        std::fflush(stdout);
+    const bool races = count > 1 && std::strcmp(arguments[1], "races") == 0;
+    const uint64_t expected = run_set(races);
+    for (const char* set : {"avx2", "neon", "scalar"}) {
+        if (races || std::strcmp(set, simd().name) == 0 || !force_simd(set)) continue;
+        require(run_set(races) == expected, "the same bits with every instruction set");
     }
-    if (quick) return 0;
-    match_strings();
+    match_strings(races ? 300 : 3000);
     std::printf("strings: fine\n");
-    search_damaged();
+    search_damaged(races ? 2 : 10);
     std::printf("damage: fine\n");
     return 0;
 }
