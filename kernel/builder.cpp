@@ -154,7 +154,7 @@ Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& op
     }
 
     // 2. Codes.
-    const Codebook book = train_codebook(vectors, metric, spread_sample(rows, kTrainingRows));
+    const Codebook book = train_codebook(vectors, metric, spread_sample(rows, kTrainingRows), team);
     const CodedRows coded(vectors, book, leader, team);
 
     // 3. Layers, from the top down; the last nodes of level 0 wait, as held-out queries for the recall curve.

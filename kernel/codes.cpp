@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 
 namespace nearrow {
 namespace {
 
 constexpr float kFourLow = -67.0F;  // 4·15 − t must fit a signed byte
 constexpr float kFourHigh = 127.0F;
+constexpr double kShares[] = {0.98, 0.99, 0.995, 0.998, 0.9995, 1.0};  // of the values that a range holds; ascending
 
 size_t padded(int dimension) { return static_cast<size_t>((dimension + 127) / 128 * 128); }
 
@@ -37,21 +39,23 @@ struct Candidate {
     float step = 1.0F;
 };
 
-double error_of(const Candidate& candidate, const std::vector<float>& rows, int dimension) {
-    double error = 0.0;
+// What the 4-bit codes lose of the rows: they decide the walk, so their error decides the range.
+double error_of(const Candidate& candidate, const std::vector<float>& rows, size_t width, int dimension) {
     const float inverse = 1.0F / candidate.step;
-    for (size_t i = 0; i < rows.size() / static_cast<size_t>(dimension); ++i) {
-        const float* row = rows.data() + i * static_cast<size_t>(dimension);
-        double sum = 0.0;
+    std::vector<float> shift(width, 0.0F);
+    for (size_t j = 0; j < candidate.origin.size(); ++j) shift[j] = -candidate.origin[j] / candidate.step;
+    std::vector<int16_t> codes(width);
+    double error = 0.0;
+    for (size_t at = 0; at < rows.size(); at += width) {
+        const float* row = rows.data() + at;
+        simd().quantise(row, shift.data(), inverse, 0.0F, 255.0F, static_cast<int>(width), codes.data());
+        float sum = 0.0F;
         for (int j = 0; j < dimension; ++j) {
-            const float position =
-                std::clamp((row[j] - candidate.origin[static_cast<size_t>(j)]) * inverse, 0.0F, 255.0F);
-            // The 4-bit code decides the walk, so its error decides the range.
-            const float four = std::floor(std::min(std::nearbyint(position), 255.0F) / 16.0F) * 16.0F + 7.5F;
-            const float back = candidate.origin[static_cast<size_t>(j)] + four * candidate.step;
-            sum += static_cast<double>(row[j] - back) * static_cast<double>(row[j] - back);
+            const float four = static_cast<float>(codes[static_cast<size_t>(j)] & ~15) + 7.5F;
+            const float lost = row[j] - (candidate.origin[static_cast<size_t>(j)] + four * candidate.step);
+            sum += lost * lost;
         }
-        error += sum;
+        error += static_cast<double>(sum);
     }
     return error;
 }
@@ -63,7 +67,7 @@ CodeShape shape_of(int dimensions) {
     return {dimensions, dimensions / 128, (((left + 1) / 2) + 7) / 8 * 8};
 }
 
-Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector<int64_t>& sample) {
+Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector<int64_t>& sample, Team& team) {
     Codebook book;
     book.metric = metric;
     book.dimension = vectors.dimension();
@@ -72,53 +76,70 @@ Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector
     if (sample.empty()) return book;
 
     const auto dimension = static_cast<size_t>(book.dimension);
-    std::vector<float> rows(sample.size() * dimension);
-    std::vector<float> row(padded(book.dimension));
-    for (size_t i = 0; i < sample.size(); ++i) {
-        load_row(vectors, metric, sample[i], row.data());
-        std::copy_n(row.begin(), dimension, rows.begin() + static_cast<std::ptrdiff_t>(i * dimension));
-    }
+    const size_t width = padded(book.dimension);
+    const size_t count = sample.size();
+    std::vector<float> rows(count * width, 0.0F);
+    team.each(static_cast<int64_t>(count), 32, [&](int, int64_t begin, int64_t end) {
+        for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+            load_row(vectors, metric, sample[i], rows.data() + i * width);
+    });
 
     std::vector<float> mean(dimension);
     std::vector<float> middle(dimension);
+    float lowest = rows[0];
+    float highest = rows[0];
     for (size_t j = 0; j < dimension; ++j) {
         double sum = 0.0;
         float low = rows[j];
         float high = rows[j];
-        for (size_t i = 0; i < sample.size(); ++i) {
-            const float value = rows[i * dimension + j];
+        for (size_t i = 0; i < count; ++i) {
+            const float value = rows[i * width + j];
             sum += value;
             low = std::min(low, value);
             high = std::max(high, value);
         }
-        mean[j] = static_cast<float>(sum / static_cast<double>(sample.size()));
+        mean[j] = static_cast<float>(sum / static_cast<double>(count));
         middle[j] = 0.5F * (low + high);
+        lowest = std::min(lowest, low);
+        highest = std::max(highest, high);
     }
-    const auto [lowest, highest] = std::minmax_element(rows.begin(), rows.end());
-    const std::vector<float> common(dimension, 0.5F * (*lowest + *highest));
+    const std::vector<float> common(dimension, 0.5F * (lowest + highest));
+    const std::vector<float>* centres[] = {&mean, &middle, &common};
 
+    // Each centre with ranges that hold most of the values: outliers are clipped rather than stretch the step.
+    std::vector<Candidate> candidates(std::size(centres) * std::size(kShares));
+    team.each(std::size(centres), 1, [&](int, int64_t begin, int64_t) {
+        const std::vector<float>& centre = *centres[begin];
+        std::vector<float> spread(count * dimension);
+        for (size_t i = 0; i < count; ++i) {
+            for (size_t j = 0; j < dimension; ++j)
+                spread[i * dimension + j] = std::abs(rows[i * width + j] - centre[j]);
+        }
+        auto from = spread.begin();
+        for (size_t s = 0; s < std::size(kShares); ++s) {
+            const auto at =
+                spread.begin() + static_cast<std::ptrdiff_t>(kShares[s] * static_cast<double>(spread.size() - 1));
+            std::nth_element(from, at, spread.end());
+            from = at;
+            const float step = *at / 127.5F;
+            if (!(step > 0.0F) || !std::isfinite(*at) || !std::isfinite(1.0F / step)) continue;
+            Candidate& candidate = candidates[static_cast<size_t>(begin) * std::size(kShares) + s];
+            candidate.step = step;
+            candidate.origin.resize(dimension);
+            for (size_t j = 0; j < dimension; ++j) candidate.origin[j] = centre[j] - *at;
+        }
+    });
+    std::vector<double> errors(candidates.size(), -1.0);
+    team.each(static_cast<int64_t>(candidates.size()), 1, [&](int, int64_t at, int64_t) {
+        const auto i = static_cast<size_t>(at);
+        if (!candidates[i].origin.empty()) errors[i] = error_of(candidates[i], rows, width, book.dimension);
+    });
     Candidate best;
     double best_error = -1.0;
-    std::vector<float> spread(rows.size());
-    for (const std::vector<float>* centre :
-         {static_cast<const std::vector<float>*>(&mean), static_cast<const std::vector<float>*>(&middle), &common}) {
-        for (size_t i = 0; i < rows.size(); ++i) spread[i] = std::abs(rows[i] - (*centre)[i % dimension]);
-        std::sort(spread.begin(), spread.end());
-        for (const double share : {0.98, 0.99, 0.995, 0.998, 0.9995, 1.0}) {
-            const auto at = static_cast<size_t>(share * static_cast<double>(spread.size() - 1));
-            const float range = spread[at];
-            if (!(range > 0.0F) || !std::isfinite(range)) continue;
-            Candidate candidate;
-            candidate.step = range / 127.5F;
-            if (!(candidate.step > 0.0F) || !std::isfinite(1.0F / candidate.step)) continue;
-            candidate.origin.resize(dimension);
-            for (size_t j = 0; j < dimension; ++j) candidate.origin[j] = (*centre)[j] - range;
-            const double error = error_of(candidate, rows, book.dimension);
-            if (best_error < 0.0 || error < best_error) {
-                best_error = error;
-                best = candidate;
-            }
-        }
+    for (size_t i = 0; i < candidates.size(); ++i) {
+        if (errors[i] < 0.0 || (best_error >= 0.0 && errors[i] >= best_error)) continue;
+        best_error = errors[i];
+        best = candidates[i];
     }
     if (best_error >= 0.0) {
         book.step = best.step;

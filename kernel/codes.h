@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "parallel.h"
 #include "simd.h"
 #include "vectors.h"
 
@@ -29,7 +30,7 @@ struct Codebook {
 
 // Learns origin and step from rows spread over the vectors; the choice minimises the reconstruction error measured on
 // them.
-Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector<int64_t>& sample);
+Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector<int64_t>& sample, Team& team);
 
 // Rows → codes. One encoder per thread.
 class Encoder {
