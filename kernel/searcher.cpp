@@ -8,7 +8,7 @@
 namespace nearrow {
 namespace {
 
-constexpr double kMissAllowed = 0.8;  // of the misses that a target recall would allow
+constexpr double kMissAllowed = 0.65;  // of the misses that a target recall would allow
 
 // Exact distances as walk keys, for graphs without codes.
 struct FloatScorer {
