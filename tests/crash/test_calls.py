@@ -76,4 +76,4 @@ def test_build_that_publishes_a_manifest_in_place_is_caught(monkeypatch: pytest.
     kinds = calls_of(tmp_path, script(3, LENGTH))
     just_before_old_files_go = kinds.index("unlink") - 10
     with pytest.raises(AssertionError, match="not a manifest"):
-        strike_calls(3, faults=["torn"], first=just_before_old_files_go)
+        strike_calls(3, faults=["torn"], first=just_before_old_files_go, folder=tmp_path)
