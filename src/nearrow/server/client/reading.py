@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -164,7 +163,7 @@ class RemoteReading:
         vectors = query_vectors(vector, self.config.dimension, self.config.metric)
         if vectors.ndim == 2 and len(vectors) == 0:
             return []
-        form = (json.dumps(asked.get("columns")), text is None, settings["negatives"] is None)
+        form = (repr(asked.get("columns")), text is None, settings["negatives"] is None)
         self._connection.check_open()
         answers = self._streams.ask(self.name, form, as_matrix(vectors), dumps(asked))
         hits = [one for batch, about in answers for one in decode_hits(batch, about, snippet)]

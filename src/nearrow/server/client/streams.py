@@ -101,7 +101,7 @@ class Streams:
 
     def ask(self, collection: str, form: object, vectors: npt.NDArray[Any], question: bytes) -> Sequence[Answer]:
         """The answers to the question for vectors [queries, dimension]. form: equal for questions with equal columns."""
-        key = (collection, vectors.dtype.name, vectors.shape[1], form)
+        key = (collection, vectors.shape[1], form)
 
         def once(client: flight.FlightClient, seconds: float) -> list[Answer]:
             stream = self._stream(key, client)
