@@ -149,6 +149,9 @@ def test_upkeep_goes_through(remote: nearrow.Database, words: nearrow.Collection
     for name in ("../elsewhere", "/tmp/elsewhere", "a/b", ".."):
         with pytest.raises(nearrow.InvalidArgumentError):
             words.snapshot(name)
+    for needs_directory in (words.graph_report, words.plot):
+        with pytest.raises(nearrow.InvalidArgumentError, match="needs the directory"):
+            needs_directory()
     for elsewhere in ({"filesystem": object()}, {"every": 1.0}, {"keep": 3}):
         with pytest.raises(nearrow.InvalidArgumentError, match="a name only"):
             words.snapshot("tuesday", **elsewhere)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
@@ -256,6 +256,22 @@ class RemoteCollection(RemoteModels, RemoteReading):
             told["created_at"],
             {name: FileEntry(**file) for name, file in told["files"].items()},
         )
+
+    def graph_report(self) -> NoReturn:
+        """InvalidArgumentError: graphs are not sent; open the directory, beside the server, with read_only=True."""
+        raise InvalidArgumentError("graph_report() needs the directory: connect to the path, with read_only=True")
+
+    def plot(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        color: str | None = None,
+        sample: int = 2000,
+        k: int = 10,
+        queries: int = 100,
+    ) -> NoReturn:
+        """InvalidArgumentError: graphs are not sent; open the directory, beside the server, with read_only=True."""
+        raise InvalidArgumentError("plot() needs the directory: connect to the path, with read_only=True")
 
     def close(self, wait: bool = True) -> None:
         """Let go. The server keeps its collection open."""
