@@ -49,7 +49,7 @@ sanitize: $(VENV)/build-tools ## the kernel's smoke test under the address, unde
 emulate: $(VENV)/build-tools ## the kernel's smoke test for 64-bit ARM, under qemu: the same bits as here (skipped without a cross compiler)
 	PATH="$(abspath $(BIN)):$$PATH" bash kernel/emulate.sh
 
-fuzz: $(VENV)/build-tools ## libFuzzer on the graph loader, SECONDS=60 (needs clang++)
+fuzz: $(VENV)/build-tools ## libFuzzer on the loaders of graphs and id tables, SECONDS=60 (needs clang++)
 	PATH="$(abspath $(BIN)):$$PATH" bash kernel/sanitize.sh fuzz $(SECONDS)
 
 model: $(VENV)/installed-dev ## the state machine against a dict and brute force, for STEPS=30000 steps

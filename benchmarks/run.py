@@ -5,8 +5,8 @@
     python -m benchmarks.run --set wordnet --engines nearrow,hnswlib --stages search --again
     python -m benchmarks.run --quick                      # a smoke of the harness on a tiny set
 
-At the end `benchmarks.report` writes the tables and plots. Indexes and exact answers are kept outside the
-repository (NEARROW_BENCH_CACHE, default ~/.cache/nearrow-bench), figures under benchmarks/results.
+The stage `report`, the last, writes the tables and plots (`benchmarks.report`). Indexes and exact answers are kept
+outside the repository (NEARROW_BENCH_CACHE, default ~/.cache/nearrow-bench), figures under benchmarks/results.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.stages.filter import search_filtered
 from benchmarks.stages.search import search
 from benchmarks.stages.text import search_text
 
-STAGES = ("build", "search", "count", "filter", "text")
+STAGES = ("build", "search", "count", "filter", "text", "report")
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
@@ -102,9 +102,11 @@ def main(given: list[str] | None = None) -> None:
                 search_filtered(plan, dataset, databases)
             elif stage == "text":
                 search_text(plan, dataset, databases)
+            elif stage == "report":
+                continue  # once, after the last set
             else:
                 raise SystemExit(f"unknown stage {stage!r}: one of {', '.join(STAGES)}")
-    if not options.quick and Path(plan.python).exists():
+    if "report" in options.stages.split(",") and not options.quick and Path(plan.python).exists():
         subprocess.run([plan.python, "-m", "benchmarks.report", str(options.results)], cwd=ROOT, check=False)
 
 

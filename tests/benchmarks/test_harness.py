@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from benchmarks.measure import rate_at, recall_by_distance
 from benchmarks.run import main
+from benchmarks.stages.search import _deciding
 from benchmarks.synthetic import lognormal_norms, manifold
 from benchmarks.tables import markdown, rate_text, seconds_text
 
@@ -79,6 +80,11 @@ def test_synthetic_rows_have_the_intrinsic_dimension_asked_for() -> None:
     rows = manifold(2_000, 64, seed=1, intrinsic=5, curvature=0.0, noise=0.0)
     singular = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False)
     assert singular[5] < singular[0] * 1e-4
+
+
+def test_only_beams_around_the_recalls_of_the_table_are_repeated() -> None:
+    recalls = {10: 0.85, 20: 0.93, 40: 0.96, 80: 0.97, 160: 0.98, 320: 0.995, 640: 0.9995}
+    assert _deciding({beam: [{"recall": recall}] for beam, recall in recalls.items()}) == [10, 20, 40, 160, 320, 640]
 
 
 def test_results_keep_what_other_stages_wrote(tmp_path: Path) -> None:
