@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from conftest import data_file
+
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 NEEDS_ALL_DATA = {"cut_demo_data.py"}
+NEEDS_FILE = {"image_search.py": "fashion-mnist/fashion-mnist.npz"}
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name not in NEEDS_ALL_DATA)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_example_runs(script: str, tmp_path: Path) -> None:
+    if script in NEEDS_FILE:
+        data_file(NEEDS_FILE[script])
     done = subprocess.run(
         [sys.executable, EXAMPLES / script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
