@@ -1,4 +1,4 @@
-# Everything a newcomer or CI runs. `make demo` and `make test` need Python >= 3.10 and a C++ compiler, nothing else:
+# Everything a newcomer or CI runs. `make demo` and `make test` need Python >= 3.11 and a C++ compiler, nothing else:
 # each makes .venv, installs what it needs into it, and does everything. Stamp files keep that from happening twice.
 
 PYTHON ?= python3
