@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
-import pyarrow.dataset as ds
 
 from nearrow.errors import InvalidArgumentError, NotFoundError, SchemaError
 
@@ -90,6 +89,8 @@ def _reader(path: Path) -> pa.RecordBatchReader:
         raise InvalidArgumentError(f"cannot tell the format of {path} by its suffix; known: {', '.join(FORMATS)}")
     if kind == "stream":
         return pa.ipc.open_stream(pa.memory_map(str(path)))
+    import pyarrow.dataset as ds  # here, as it imports pandas where that is installed
+
     file_format = ds.CsvFileFormat(parse_options=csv.ParseOptions(delimiter="\t")) if kind == "tsv" else kind
     try:
         return ds.dataset(path, format=file_format).scanner(batch_size=BATCH_ROWS).to_reader()
