@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,43 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, settings
 
-PROJECT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("NEARROW_DATA", PROJECT.parent / "shared" / "data"))
+from real_data import DATA, PROJECT, data_file, first_rows, float32_matrix, with_float32_vectors
+
 SMALL_ROWS = 2_000
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None)
 settings.register_profile("long", settings.get_profile("default"), max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
-
-
-def data_file(name: str) -> Path:
-    """A file below the data folder; the test is skipped if it is missing."""
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(
-            f"{path} is missing; set NEARROW_DATA to the folder that holds wordnet/, fashion-mnist/ and cranfield/"
-        )
-    return path
-
-
-def float32_matrix(table: pa.Table, column: str = "vector") -> np.ndarray:
-    """The vectors of `table` as float32 [rows, dimensions], C-contiguous."""
-    flat = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(flat.astype(np.float32).reshape(len(table), -1))
-
-
-def with_float32_vectors(table: pa.Table) -> pa.Table:
-    """`table` with its `vector` column as FixedSizeList<float32>."""
-    matrix = float32_matrix(table)
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
-    return table.set_column(table.schema.get_field_index("vector"), "vector", vectors)
-
-
-def first_rows(path: Path, count: int) -> pa.Table:
-    """The first `count` rows of a Parquet file, without reading the rest."""
-    with pq.ParquetFile(path) as file:
-        return pa.Table.from_batches([next(file.iter_batches(batch_size=count))])
 
 
 @dataclass(frozen=True)

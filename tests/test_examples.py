@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import data_file
+from real_data import data_file
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 NEEDS_ALL_DATA = {"cut_demo_data.py"}

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pytest
 
 import nearrow
-from conftest import float32_matrix
 from nearrow.collection import Collection
 from nearrow.errors import StorageError
 from nearrow.schema import CollectionConfig
@@ -21,6 +20,7 @@ from nearrow.storage.gc import LEASE
 from nearrow.storage.local import LocalDirectory
 from nearrow.testing.inline_background import InlineBackground
 from nearrow.write.open import create, open_writer
+from real_data import float32_matrix
 
 SECRET = "xylophonequartz"
 
@@ -138,7 +138,7 @@ def test_memtable_of_an_hour_ago_is_sealed_and_small_segments_are_merged(tmp_pat
 class FullDirectory(LocalDirectory):
     """A directory on a disk that is nearly full."""
 
-    free = 1 << 20
+    free = 1 << 10
 
     def free_bytes(self) -> int:
         return self.free
@@ -151,9 +151,7 @@ def test_merge_without_room_is_not_begun_and_says_what_it_needs(tmp_path: Path) 
     docs.upsert(rows(0, 100))
     docs.delete(["id-1"])
     before = sorted(path for path in tmp_path.rglob("segments/*"))
-    with pytest.raises(
-        StorageError, match=r"needs [\d,]+ bytes of disk while it runs, and 1,048,576 are free"
-    ) as caught:
+    with pytest.raises(StorageError, match=r"needs [\d,]+ bytes of disk while it runs, and 1,024 are free") as caught:
         docs.compact()
     assert caught.value.errno == errno.ENOSPC
     assert sorted(path for path in tmp_path.rglob("segments/*")) == before
@@ -163,7 +161,7 @@ def test_merge_without_room_is_not_begun_and_says_what_it_needs(tmp_path: Path) 
     try:
         docs.compact()
     finally:
-        FullDirectory.free = 1 << 20
+        FullDirectory.free = 1 << 10
     assert docs.stats().dead == 0
     docs.close()
 
@@ -184,7 +182,7 @@ def test_background_merge_without_room_waits_and_is_done_later(
         docs.wait()
         assert all(segment.graph is not None for segment in docs.stats().segments)
     finally:
-        FullDirectory.free = 1 << 20
+        FullDirectory.free = 1 << 10
     docs.close()
 
 

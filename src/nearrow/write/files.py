@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
@@ -26,7 +27,7 @@ class Files:
         self._name = name
         self._has_segment = has_segment
         self._mutex = threading.Lock()
-        self._in_progress: set[str] = set()
+        self._in_progress: Counter[str] = Counter()  # a graph may be begun while the load of its segment still ends
         self.waiting = False
         """Files that nobody needs could not go yet: a reader was mapping its files, or the disk failed."""
 
@@ -60,9 +61,11 @@ class Files:
     def protect(self, folder: str) -> Iterator[None]:
         """Files that no manifest names yet stay in this folder."""
         with self._mutex:
-            self._in_progress.add(folder)
+            self._in_progress[folder] += 1
         try:
             yield
         finally:
             with self._mutex:
-                self._in_progress.discard(folder)
+                self._in_progress[folder] -= 1
+                if self._in_progress[folder] == 0:
+                    del self._in_progress[folder]

@@ -15,8 +15,8 @@ from nearrow.segment.format import GRAPH_FILE
 from nearrow.segment.part import SegmentPart
 from nearrow.storage.directory import Directory
 
-RESERVE_BYTES = 32 << 20
-"""Left for the log and the manifests of those who write meanwhile."""
+RESERVE_BYTES_MAX = 32 << 20
+"""Left for the log and the manifests of those who write meanwhile: as much again as is needed, and no more than this."""
 
 
 def graph_bytes(rows: int, config: CollectionConfig) -> int:
@@ -38,10 +38,11 @@ def merge_bytes(parts: Iterable[SegmentPart], config: CollectionConfig) -> int:
 def check_space(directory: Directory, needed: int, what: str) -> None:
     """StorageError with both figures (errno ENOSPC) unless `needed` bytes and a reserve are free."""
     free = directory.free_bytes()
-    if free >= needed + RESERVE_BYTES:
+    asked = needed + min(needed, RESERVE_BYTES_MAX)
+    if free >= asked:
         return
     error = StorageError(
-        f"{what} needs {needed + RESERVE_BYTES:,} bytes of disk while it runs, and {free:,} are free; nothing was begun: "
+        f"{what} needs {asked:,} bytes of disk while it runs, and {free:,} are free; nothing was begun: "
         "free some space. Reading and writing go on"
     )
     error.errno = errno.ENOSPC
