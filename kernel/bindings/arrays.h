@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -37,8 +38,12 @@ class OneQuery {
             PyErr_Clear();
             throw nanobind::next_overload();
         }
-        const bool floats = view_.ndim == 1 && view_.format != nullptr && view_.format[0] == 'f' &&
-                            view_.format[1] == '\0' && view_.itemsize == sizeof(float);
+        // "<f" is what NumPy says of an array whose type names its byte order.
+        const char* format = view_.format != nullptr ? view_.format : "";
+        if (*format == '<' && std::endian::native == std::endian::little) ++format;
+        const bool floats = view_.ndim == 1 && format[0] == 'f' && format[1] == '\0' &&
+                            view_.itemsize == sizeof(float) &&
+                            reinterpret_cast<uintptr_t>(view_.buf) % alignof(float) == 0;
         if (floats) return;
         PyBuffer_Release(&view_);
         throw nanobind::next_overload();

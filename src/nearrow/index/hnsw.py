@@ -96,7 +96,7 @@ class HnswIndex:
                 return self._fast(queries, k, ef_search, target_recall)
             except TypeError:  # not a contiguous float32 [d] array
                 queries = np.asarray(queries, dtype=np.float32)
-        array = np.ascontiguousarray(queries, dtype=np.float32)
+        array = np.require(queries, np.float32, ("C", "A"))
         rows = len(self.graph)
         bits = accept_bits(accept, rows)
         if self._alive is not None:

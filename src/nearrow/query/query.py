@@ -71,17 +71,18 @@ def check_positive(name: str, value: object) -> None:
 
 
 def query_vectors(vector: Any, dimension: int, metric: str, name: str = "vector") -> Vector:
-    """`vector` as float32 [dimension] or [queries, dimension], C-contiguous.
+    """`vector` as float32 [dimension] or [queries, dimension], C-contiguous and aligned.
 
     Raises DimensionMismatchError for another last dimension, InvalidArgumentError for NaN, Inf, a zero vector under
     cosine, or anything that is no array of numbers.
     """
     try:
         found = np.asarray(vector)
-        if found.dtype != np.float32 or not found.flags.c_contiguous:
+        flags = found.flags
+        if found.dtype != np.float32 or not (flags.c_contiguous and flags.aligned):
             if found.dtype.kind not in "fiu":
                 raise TypeError(f"its elements are {found.dtype}")
-            found = np.ascontiguousarray(found, np.float32)
+            found = np.require(found, np.float32, ("C", "A"))
     except (TypeError, ValueError) as error:
         raise InvalidArgumentError(f"{name} must be an array of numbers, 1-D or 2-D: {error}") from None
     if found.ndim not in (1, 2):
