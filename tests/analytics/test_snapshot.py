@@ -7,7 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def test_every_type_comes_back(db: nearrow.Database, tmp_path: Path) -> None:
         "whole": 2**53 + 1,
         "real": 0.1,
         "name": "Zürich 東京 🐝\0",
-        "moment": datetime(2024, 2, 29, 12, 30, 0, 123456, tzinfo=timezone.utc),
+        "moment": datetime(2024, 2, 29, 12, 30, 0, 123456, tzinfo=UTC),
         "local": datetime(1969, 12, 31, 23, 59),
         "day": date(1815, 6, 18),
         "tags": ["a", "", None],

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,7 @@ def test_results_come_in_the_format_asked(docs: nearrow.Collection) -> None:
 
 
 def test_times_keep_their_meaning(docs: nearrow.Collection) -> None:
-    moment = datetime(2024, 2, 29, 12, tzinfo=timezone.utc)
+    moment = datetime(2024, 2, 29, 12, tzinfo=UTC)
     docs.add(ids=["t"], vectors=vectors(1), metadata=[{"moment": moment}])
     assert values(docs.sql("SELECT moment FROM docs WHERE moment IS NOT NULL"))[0][0] == moment
     assert json.loads(docs.sql("SELECT moment FROM docs WHERE id = 't'", format="json")) == [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,7 @@ def found(where: Any, table: pa.Table = TABLE) -> str:
         ({"day": {"$lte": date(2021, 5, 5)}}, "ac"),
         ({"at": {"$gt": date(2021, 5, 5)}}, "cd"),
         ({"day": {"$gte": datetime(2021, 5, 5, 0, 0, 1)}}, "d"),
-        ({"zoned": {"$gt": datetime(2020, 1, 1, tzinfo=timezone.utc)}}, "d"),
+        ({"zoned": {"$gt": datetime(2020, 1, 1, tzinfo=UTC)}}, "d"),
         ({"zoned": "2020-01-01T00:00:00Z"}, "a"),
         ({"at": {"$in": ["2020-01-01", datetime(2022, 1, 1)]}}, "ad"),
         ({"draft": True}, "ad"),
@@ -151,7 +151,7 @@ def test_rows_older_than_a_column_read_null_there() -> None:
         ({"section": {"$regex": "("}}, "no valid pattern"),
         ({"at": 5}, "timestamp"),
         ({"at": "yesterday"}, "ISO 8601"),
-        ({"at": datetime(2020, 1, 1, tzinfo=timezone.utc)}, "no time zone"),
+        ({"at": datetime(2020, 1, 1, tzinfo=UTC)}, "no time zone"),
         ({"$and": {}}, "non-empty list"),
         ({"$and": []}, "non-empty list"),
         ({"$not": [1]}, "a filter clause is a dict"),

@@ -1,6 +1,6 @@
 """Evolution: do new columns only ever add, and are conflicts named with both types and the row?"""
 
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -50,7 +50,7 @@ def test_later_rows_fit_the_column(first: list[Any], second: list[Any], read: li
         ([True], [1], "bool .* int64"),
         ([["a"]], ["a"], "list.* string"),
         ([{"a": 1}], [{"a": "s"}], r"'x\.a' has type int64 .* string"),
-        ([datetime(2020, 1, 1)], [datetime(2020, 1, 1, tzinfo=timezone.utc)], "timestamp.*timestamp.*UTC"),
+        ([datetime(2020, 1, 1)], [datetime(2020, 1, 1, tzinfo=UTC)], "timestamp.*timestamp.*UTC"),
         ([date(2020, 1, 1)], [1], "date32.* int64"),
     ],
 )

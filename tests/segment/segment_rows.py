@@ -33,7 +33,7 @@ def simple_rows(rows: int, *, first_row: int = 0, ids: pa.Array | None = None, d
 
 def rich_rows() -> pa.Table:
     """Six rows with every kind of metadata, nulls among them."""
-    moment = datetime.datetime(2024, 2, 29, 12, 30, tzinfo=datetime.timezone.utc)
+    moment = datetime.datetime(2024, 2, 29, 12, 30, tzinfo=datetime.UTC)
     return (
         simple_rows(6)
         .append_column("flag", pa.array([True, False, None, True, True, False]))

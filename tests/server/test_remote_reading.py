@@ -145,7 +145,7 @@ def test_facets_recall_and_sql_say_the_same(words: nearrow.Collection, local: ne
 
 def test_values_that_json_lacks_travel(remote: nearrow.Database) -> None:
     events = remote.create_collection("events", dimension=2, metric="l2")
-    noon = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.timezone.utc)
+    noon = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.UTC)
     events.add(
         ids=[1, 2, 3],
         vectors=np.eye(3, 2, dtype=np.float32),

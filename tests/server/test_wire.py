@@ -37,7 +37,7 @@ SCALARS = st.one_of(
     st.text(),
     st.binary(),
     st.dates(),
-    st.datetimes(timezones=st.sampled_from([None, datetime.timezone.utc])),
+    st.datetimes(timezones=st.sampled_from([None, datetime.UTC])),
     st.times(),
     st.timedeltas(),
     st.decimals(allow_nan=False, allow_infinity=False),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ def test_rows_come_back_as_a_stream_of_live_rows(sandbox: Sandbox) -> None:
 
 
 def test_parameters_are_bound_and_types_come_back(sandbox: Sandbox) -> None:
-    moment = datetime(2024, 2, 29, tzinfo=timezone.utc)
+    moment = datetime(2024, 2, 29, tzinfo=UTC)
     found = sandbox.run(
         "SELECT $moment AS moment, tags, {'a': 1.5} AS s FROM docs WHERE n = $n",
         {"n": ROWS, "moment": moment},

@@ -10,7 +10,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from nearrow.analytics.snapshot import write_snapshot
 from nearrow.analytics.snapshot_files import ParquetOptions
@@ -49,7 +49,7 @@ class SnapshotSeries:
         view, config = self._newest()
         before = self.names()
         base = self._place.below(before[-1]) if before else None
-        name = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+        name = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
         metadata = write_snapshot(view, config, self._place.below(name), self._options, base)
         self._taken(metadata)
         if self._keep is not None:

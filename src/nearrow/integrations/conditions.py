@@ -62,7 +62,7 @@ class Conditions:
         if kind not in (*NUMBERS, "time"):
             raise FilterError(f"metadata {key!r} is ordered by numbers and ISO 8601 times, not by {value!r:.40}")
         if isinstance(value, datetime.datetime) and value.tzinfo is None:
-            value = value.replace(tzinfo=datetime.timezone.utc)
+            value = value.replace(tzinfo=datetime.UTC)
         return self._any(key, NUMBERS if kind in NUMBERS else ("time",), {ORDERED[operator]: value})
 
     def has_any(self, key: str, values: Sequence[Any]) -> Where:

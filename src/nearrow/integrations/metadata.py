@@ -72,7 +72,7 @@ def parsed_time(text: str) -> datetime.datetime | None:
 def _utc(time: datetime.date) -> datetime.datetime:
     if not isinstance(time, datetime.datetime):
         time = datetime.datetime(time.year, time.month, time.day)
-    return time.replace(tzinfo=datetime.timezone.utc) if time.tzinfo is None else time.astimezone(datetime.timezone.utc)
+    return time.replace(tzinfo=datetime.UTC) if time.tzinfo is None else time.astimezone(datetime.UTC)
 
 
 class MetadataColumns:

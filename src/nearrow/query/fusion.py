@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, Union
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -113,7 +113,7 @@ class Custom:
         return checked_scores(self.function(candidates), len(candidates), "the fusion function")
 
 
-FusionSpec = Union[str, Fusion, Callable[[Candidates], npt.ArrayLike]]  # noqa: UP007 (evaluated at run time on 3.10)
+FusionSpec = str | Fusion | Callable[[Candidates], npt.ArrayLike]
 NAMED: dict[str, Fusion] = {
     "rrf": RRF(),
     "weighted": Weighted(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from nearrow.analytics.exchange import export
 from nearrow.errors import AlreadyExistsError, FilterError, InvalidArgumentError
 
 VECTORS = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
-MOMENT = datetime(2024, 2, 29, 12, tzinfo=timezone.utc)
+MOMENT = datetime(2024, 2, 29, 12, tzinfo=UTC)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Union
 
 from nearrow.errors import InvalidArgumentError
 
@@ -59,7 +58,7 @@ class Group:
     clauses: tuple[Clause, ...] = ()
 
 
-Node = Union[Word, Phrase, Everything, Group]  # noqa: UP007 (a forward reference must be evaluated on Python 3.10)
+Node = Word | Phrase | Everything | Group
 
 
 @dataclass(frozen=True)
