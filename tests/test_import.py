@@ -9,7 +9,8 @@ import pytest
 
 HEAVY = (  # each has a place where it is imported when it is first needed
     "asyncio", "duckdb", "fastembed", "haystack", "langchain_core", "llama_index", "matplotlib", "model2vec", "pandas",
-    "polars", "pyarrow.dataset", "pyarrow.flight", "rich", "sentence_transformers", "torch", "typer",
+    "polars", "pyarrow.csv", "pyarrow.dataset", "pyarrow.flight", "pyarrow.fs", "pyarrow.parquet", "rich",
+    "sentence_transformers", "torch", "typer",
 )  # fmt: skip
 
 

@@ -11,8 +11,9 @@ An embedded, Arrow-native vector database: open a directory, add rows, search.
             print(hit.id, hit.distance, hit["text"])
 """
 
+from typing import TYPE_CHECKING, Any
+
 from nearrow import metrics
-from nearrow.analytics.query_snapshot import query_snapshot
 from nearrow.collection import Collection
 from nearrow.database import Database
 from nearrow.errors import (
@@ -42,6 +43,9 @@ from nearrow.query.fusion import RRF, Weighted
 from nearrow.schema import CollectionConfig, TextSettings
 from nearrow.write.report import Repair, Report
 from nearrow.write.stats import Stats
+
+if TYPE_CHECKING:
+    from nearrow.analytics.query_snapshot import query_snapshot
 
 __version__ = "0.1.0"
 
@@ -80,3 +84,13 @@ __all__ = [
     "metrics",
     "query_snapshot",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`query_snapshot`, when it is first used: it loads Parquet and file systems, which most programs need not."""
+    if name != "query_snapshot":
+        raise AttributeError(f"module 'nearrow' has no attribute {name!r}")
+    from nearrow.analytics.query_snapshot import query_snapshot
+
+    globals()[name] = query_snapshot
+    return query_snapshot

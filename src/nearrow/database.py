@@ -10,9 +10,6 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
-from nearrow.analytics.exchange.incoming import incoming
-from nearrow.analytics.restore import open_parts, read_metadata
-from nearrow.analytics.snapshot_address import place_of
 from nearrow.analytics.sql import check_question, named_in, run_sql
 from nearrow.collection import Collection
 from nearrow.embedding.opening import new_config
@@ -160,6 +157,10 @@ class Database:
         the rows if the snapshot holds them (see `Collection.snapshot`); else they are built in the background.
         Raises AlreadyExistsError if the name is taken, CorruptionError if the files are not what was written.
         """
+        # Here, as Parquet and the file systems of object stores take as long to load as much of Nearrow itself.
+        from nearrow.analytics.restore import open_parts, read_metadata
+        from nearrow.analytics.snapshot_address import place_of
+
         self._check_writable()
         place = place_of(path, filesystem)
         metadata = read_metadata(place)
@@ -202,6 +203,8 @@ class Database:
         ids; vector_column: default "vector", or the only column of float lists. settings: as in `create_collection`; metric
         and text fields default to the source's. progress: draws a bar. The graph is built in the background: `wait()`.
         """
+        from nearrow.analytics.exchange.incoming import incoming
+
         self._check_writable()
         found = incoming(source, table, id_column, vector_column)
         chosen = {"metric": found.metric or "cosine", "text_fields": list(found.text_fields), **settings}
