@@ -111,7 +111,9 @@ int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions
     errors_.clear();
     size_t first = 0;
     const auto nearest = static_cast<size_t>(k);
-    if (!scanned_ && accept.data == nullptr && !estimates_.empty() && nearest >= 2 * kRowsAhead) {
+    // A wide beam is asked for by who wants the last neighbours too: then nothing likely is left unmeasured.
+    const bool may_leave_out = likely <= 2 * nearest && nearest >= 2 * kRowsAhead;
+    if (!scanned_ && accept.data == nullptr && !estimates_.empty() && may_leave_out) {
         first = nearest - kRowsAhead;
         measure(0, first, nearest, k, accept);
         likely = worth_measuring(nearest, likely);
