@@ -7,9 +7,12 @@ task that fails, as for want of space, is tried again later, less and less often
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -87,6 +90,7 @@ class Background:
             if name not in self._threads:
                 thread = threading.Thread(target=self._loop, args=(name, task), name=f"nearrow-{name}", daemon=True)
                 self._threads[name] = thread
+                _at_work.add(self)
                 thread.start()
             self._changed.notify_all()
 
@@ -234,3 +238,15 @@ class Background:
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, BATCHED_SECONDS)
         self._core.sync()
+
+
+_at_work: weakref.WeakSet[Background] = weakref.WeakSet()
+os.register_at_fork(after_in_child=_at_work.clear)  # its threads are the parent's
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Also of collections that nobody closed and nobody can reach: a thread that still computes when the interpreter
+    goes would be torn out of native code, and the process would abort."""
+    for background in list(_at_work):
+        background.stop(finish=False)
