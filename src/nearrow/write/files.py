@@ -36,13 +36,12 @@ class Files:
 
         REQUIRES: nobody commits meanwhile (the collection's mutex).
         """
-        with self._mutex:
-            in_progress = set(self._in_progress)
-        try:
-            self.waiting = gc.retire(self._directory, gc.referenced_names(*kept) | in_progress) is None
-        except StorageError as error:
-            self.waiting = True
-            logger.warning("could not retire old files of %s: %s", self._name, error)
+        with self._mutex:  # to the end: what is begun while files go would not be on the list of what must stay
+            try:
+                self.waiting = gc.retire(self._directory, gc.referenced_names(*kept) | set(self._in_progress)) is None
+            except StorageError as error:
+                self.waiting = True
+                logger.warning("could not retire old files of %s: %s", self._name, error)
 
     @contextmanager
     def new_segment(self) -> Iterator[str]:
@@ -59,7 +58,7 @@ class Files:
 
     @contextmanager
     def protect(self, folder: str) -> Iterator[None]:
-        """Files that no manifest names yet stay in this folder."""
+        """Files that no manifest names yet stay in this folder. Waits while files are being retired."""
         with self._mutex:
             self._in_progress[folder] += 1
         try:
