@@ -32,7 +32,7 @@ from nearrow.write.follower import Follower
 from nearrow.write.open import create, open_writer
 from nearrow.write.repair import readable_manifest, repair_folder
 from nearrow.write.report import Repair, Report
-from nearrow.write.restore import RestoredPart, restore_rows
+from nearrow.write.restore import RestoredPart, batch_rows, restore_rows
 
 CATALOG_LOCK = "CATALOG"
 COLLECTIONS = "collections"
@@ -169,9 +169,10 @@ class Database:
             raise AlreadyExistsError(f"collection {config.name!r} exists; give restore() another name=")
         folder = f"{COLLECTIONS}/{uuid4().hex}"
         self._directory.make_folder(folder)
+        rows = batch_rows(config.dimension)
         try:
             parts = (
-                RestoredPart(batches(part.batches(), config=config, schema=metadata.schema), part.graph)
+                RestoredPart(batches(part.batches(rows), config=config, schema=metadata.schema), part.graph)
                 for part in open_parts(place, metadata)
             )
             restored = restore_rows(self._directory.folder(folder), config, metadata.schema, parts)

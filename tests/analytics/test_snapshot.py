@@ -72,6 +72,19 @@ def assert_same_rows(left: nearrow.Collection, right: nearrow.Collection) -> Non
 # ---- there and back
 
 
+def test_what_is_restored_has_the_batches_that_it_was_decoded_in(
+    db: nearrow.Database, docs: nearrow.Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs.compact()
+    for row_group_rows in (32, 100, 1000):  # batches that end with the row groups, batches that do not, one row group
+        docs.snapshot(tmp_path / f"by {row_group_rows}", row_group_rows=row_group_rows)
+        monkeypatch.setattr("nearrow.write.restore.BATCH_BYTES", 64 * 4 * DIMENSION)
+        back = db.restore(tmp_path / f"by {row_group_rows}", f"back{row_group_rows}")
+        assert [len(batch) for batch in back._view().parts[0].batches] == [64] * 6 + [16]
+        assert has_graph(back)
+        assert_same_rows(docs, back)
+
+
 def test_every_type_comes_back(db: nearrow.Database, tmp_path: Path) -> None:
     everything = db.create_collection("Ünïcode ❤", DIMENSION, metric="l2", text_fields=["text"])
     full = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,8 +20,8 @@ from nearrow.analytics.snapshot_place import Place
 from nearrow.errors import CorruptionError, NotFoundError
 from nearrow.storage.published import digest
 
-BATCH_ROWS = 1 << 16
 READERS = 2
+AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class StoredPart:
     rows: pa.Buffer
     graph: pa.Buffer | None
 
-    def batches(self) -> pa.RecordBatchReader:
-        """The rows, in order; CorruptionError, while it is read, for Parquet that cannot be."""
+    def batches(self, batch_rows: int) -> pa.RecordBatchReader:
+        """The rows, in order, `batch_rows` at a time; CorruptionError, while it is read, for Parquet that cannot be."""
         with _readable(self.name):
             file = pq.ParquetFile(pa.BufferReader(self.rows))
             schema = file.schema_arrow
@@ -43,8 +43,7 @@ class StoredPart:
 
         def batches() -> Iterator[pa.RecordBatch]:
             with _readable(self.name):
-                for group in _row_groups(self.rows, file.metadata):
-                    yield from group.to_batches(BATCH_ROWS)
+                yield from _decoded(file, batch_rows)
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 
@@ -55,20 +54,17 @@ class StoredPart:
             return count
 
 
-def _row_groups(data: pa.Buffer, metadata: pq.FileMetaData) -> Iterator[pa.Table]:
-    """The row groups in order, each decoded by one thread while those before it are used: a vector column keeps only one."""
+def _decoded(file: pq.ParquetFile, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows in order, decoded by a thread a little ahead of what is used; a vector column keeps only one thread busy.
 
-    def read(group: int) -> pa.Table:
-        return pq.ParquetFile(pa.BufferReader(data), metadata=metadata).read_row_group(group, use_threads=False)
-
-    with ThreadPoolExecutor(READERS) as pool:
-        ahead: deque[Future[pa.Table]] = deque()
-        for group in range(metadata.num_row_groups):
-            ahead.append(pool.submit(read, group))
-            if len(ahead) > READERS:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    Not a row group at a time: the first rows would come late, and each group in memory that was never touched before.
+    """
+    batches = file.iter_batches(batch_rows, use_threads=False)
+    with ThreadPoolExecutor(1) as pool:
+        ahead = deque(pool.submit(next, batches, None) for _ in range(AHEAD))
+        while (batch := ahead.popleft().result()) is not None:
+            ahead.append(pool.submit(next, batches, None))
+            yield batch
 
 
 def open_parts(place: Place, metadata: SnapshotMetadata) -> list[StoredPart]:

@@ -17,12 +17,16 @@ import pyarrow as pa
 from nearrow.errors import AlreadyExistsError, CorruptionError
 from nearrow.index.hnsw import Graph
 from nearrow.schema import ID_COLUMN, CollectionConfig
+from nearrow.segment.format import BATCH_ROWS
 from nearrow.segment.reader import Segment
 from nearrow.segment.view import ROW
 from nearrow.segment.writer import write_graph, write_segment
 from nearrow.storage.directory import Directory
 from nearrow.storage.manifest import SegmentEntry
 from nearrow.write.open import create
+
+BATCH_BYTES = 1 << 24
+"""Of vectors: rows are decoded while those before them are written, and memory is used again before it grows cold."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,12 @@ class RestoredPart:
     graph: pa.Buffer | None
 
 
+def batch_rows(dimension: int) -> int:
+    """Rows to a batch of a restored segment. Parts in batches of just this many are written without being copied first."""
+    fitting = max(1, min(BATCH_ROWS, BATCH_BYTES // (4 * dimension)))
+    return 1 << (fitting.bit_length() - 1)
+
+
 def restore_rows(
     directory: Directory, config: CollectionConfig, schema: pa.Schema, parts: Iterable[RestoredPart]
 ) -> Restored:
@@ -59,7 +69,9 @@ def restore_rows(
         if first is None:
             continue
         try:
-            entry = write_segment(directory, uuid4().hex, chain([first], numbered))
+            entry = write_segment(
+                directory, uuid4().hex, chain([first], numbered), batch_rows=batch_rows(config.dimension)
+            )
         except AlreadyExistsError as error:
             raise CorruptionError(f"the snapshot holds an id twice ({error}); take another one") from error
         segment = Segment.open(directory, entry, schema, metric=config.metric)
