@@ -17,17 +17,18 @@ from nearrow.errors import (
     AlreadyExistsError,
     ClosedError,
     CorruptionError,
+    IncompatibleFormatError,
     NotFoundError,
     ReadOnlyError,
+    StorageError,
 )
 from nearrow.schema import batches, nearest_name, validate_name
 from nearrow.storage.directory import Directory
 from nearrow.storage.local import LocalDirectory
-from nearrow.storage.manifest import Manifest, load_newest
 from nearrow.storage.memory import MemoryDirectory
 from nearrow.write.budget import MemoryBudget
 from nearrow.write.check import check_folder
-from nearrow.write.drop import drop, finish_drops, is_dropped
+from nearrow.write.drop import begin_new, drop, end_new, finish_drops, is_dropped, newest_manifest
 from nearrow.write.follower import Follower
 from nearrow.write.open import create, open_writer
 from nearrow.write.repair import readable_manifest, repair_folder
@@ -110,7 +111,7 @@ class Database:
             self._check_open()
             if name in self._open:
                 return self._open[name]
-            folder = self._folders.get(name) or self._find_folders().get(name)
+            folder = self._folders.get(name) or self._find_folders(name).get(name)
             if folder is None:
                 raise NotFoundError(f"no collection {name!r}{nearest_name(name, self._folders)}")
             directory = self._directory.folder(folder)
@@ -123,7 +124,7 @@ class Database:
     ) -> Collection:
         """Open the collection, or make it. An existing one keeps the settings that it was created with."""
         with self._mutex:
-            if name in self._find_folders():
+            if name in self._find_folders(name):
                 return self.collection(name, embedding=embedding)
             try:
                 return self.create_collection(name, dimension, embedding=embedding, **settings)
@@ -141,7 +142,7 @@ class Database:
         self._check_writable()
         validate_name(name)
         with self._mutex, self._catalog_lock():
-            folder = self._find_folders().get(name)
+            folder = self._find_folders(name).get(name)
             if folder is None:
                 raise NotFoundError(f"no collection {name!r}{nearest_name(name, self._folders)}")
             if name in self._open:
@@ -168,7 +169,8 @@ class Database:
         if config.name in self.collections():
             raise AlreadyExistsError(f"collection {config.name!r} exists; give restore() another name=")
         folder = f"{COLLECTIONS}/{uuid4().hex}"
-        self._directory.make_folder(folder)
+        with self._mutex, self._catalog_lock():
+            new = begin_new(self._directory, folder)
         rows = batch_rows(config.dimension)
         try:
             parts = (
@@ -180,8 +182,10 @@ class Database:
                 if config.name in self._find_folders():
                     raise AlreadyExistsError(f"collection {config.name!r} exists; give restore() another name=")
                 restored.publish()
+                end_new(self._directory, folder, new)
                 self._folders[config.name] = folder
         except BaseException:
+            new.release()
             self._directory.remove_folder(folder)
             raise
         return self.collection(config.name)
@@ -283,8 +287,12 @@ class Database:
 
     # ---- inside
 
-    def _find_folders(self) -> dict[str, str]:
-        """Name → folder of every collection, as it is on disk now; names never change, so known ones are not read again."""
+    def _find_folders(self, wanted: str | None = None) -> dict[str, str]:
+        """Name → folder of every collection, as it is on disk now; names never change, so known ones are not read again.
+
+        A collection that cannot be read is an error, unless the one that is `wanted` was found: it can be used.
+        """
+        unreadable: StorageError | None = None
         known = {folder: name for name, folder in self._folders.items()}
         self._folders = {}
         for entry in self._directory.list(COLLECTIONS):
@@ -293,20 +301,18 @@ class Database:
                 continue
             name = known.get(folder)
             if name is None:
-                manifest = self._newest_manifest(folder)
+                try:
+                    manifest = newest_manifest(self._directory, folder)
+                except (CorruptionError, IncompatibleFormatError) as error:
+                    unreadable = error
+                    continue
                 if manifest is None:  # its creation did not end
                     continue
                 name = str(manifest.config["name"])
             self._folders[name] = folder
+        if unreadable is not None and wanted not in self._folders:
+            raise unreadable
         return self._folders
-
-    def _newest_manifest(self, folder: str) -> Manifest | None:
-        try:
-            return load_newest(self._directory.folder(folder))
-        except (CorruptionError, NotFoundError):
-            if is_dropped(self._directory, folder):  # meanwhile, by another process
-                return None
-            raise
 
     def _catalog_lock(self) -> Any:
         return self._directory.lock(CATALOG_LOCK, exclusive=True)

@@ -265,11 +265,20 @@ class Segment:
             if not bool((self.row_numbers[1:] > self.row_numbers[:-1]).all()):
                 problems.append(f"{self.entry.path(ROWS_FILE)}: the row numbers are not ascending")
             problems += self._table.check()
+            problems += self._value_problems()
             if self.graph is not None:
                 problems += [f"{self.entry.path(GRAPH_FILE)}: {problem}" for problem in self.graph.check()]
         except (CorruptionError, pa.ArrowException, ValueError) as error:
             problems.append(f"{self.entry.path(ROWS_FILE)}: {error}")
         return list(dict.fromkeys([*problems, *self.damage]))
+
+    def _value_problems(self) -> list[str]:
+        """Vectors that cannot be, zones that are not those of the rows."""
+        vectors = (batch.column(VECTOR).flatten().to_numpy() for batch in self._raw)
+        finite = all(bool(np.isfinite(values).all()) for values in vectors)
+        problems = [] if finite else [f"{self.entry.path(ROWS_FILE)}: a vector is not finite"]
+        wrong = self._zones.problem(self._raw) if self._zones is not None else None
+        return [*problems, wrong] if wrong else problems
 
     def _report(self, problem: str) -> None:
         logger.warning("%s; the rows are not affected", problem)

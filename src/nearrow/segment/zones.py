@@ -6,7 +6,7 @@ path). Filters skip whole segments by it. The bounds cover all rows, dead or ali
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -69,6 +69,7 @@ class Zones:
 
     def __init__(self, buffer: pa.Buffer, *, rows: int, name: str) -> None:
         """REQUIRES: the digest of `buffer` was checked. CorruptionError, naming the file, if it is malformed."""
+        self._rows, self._name = rows, name
         try:
             table = pa.ipc.open_file(buffer).read_all()
             table.validate(full=True)
@@ -77,6 +78,15 @@ class Zones:
             self._zones = {field.name: _zone(field, table.column(i)) for i, field in enumerate(table.schema)}
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             raise CorruptionError(f"{name}: {error}; run repair() to rebuild it from the rows") from error
+
+    def problem(self, batches: Iterable[pa.RecordBatch]) -> str | None:
+        """What differs from the zones of these rows, which are all of the segment's."""
+        builder = ZoneBuilder()
+        for batch in batches:
+            builder.add(batch)
+        right = Zones(builder.to_bytes(), rows=self._rows, name=self._name)._zones
+        wrong = sorted(name for name in {*right, *self._zones} if right.get(name) != self._zones.get(name))
+        return f"{self._name}: not the bounds of the rows in {', '.join(map(repr, wrong))}" if wrong else None
 
     def get(self, column: str) -> Zone | None:
         """The zone of a column (struct fields by dotted path), or None if it has no known bounds."""

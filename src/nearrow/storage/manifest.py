@@ -148,6 +148,8 @@ class Manifest:
             files = {str(name): FileEntry(**entry) for name, entry in one.pop("files").items()}
             dead = one.pop("dead")
             segments.append(SegmentEntry(files=files, dead=DeadEntry(**dead) if dead else None, **one))
+        if len({segment.id for segment in segments}) < len(segments):
+            raise ValueError("it names a segment twice")
         features = tuple(body.pop("features"))
         return cls(segments=tuple(segments), features=features, **body)
 

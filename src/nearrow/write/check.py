@@ -1,28 +1,30 @@
 """Check: is everything on disk what was written?
 
 Reads every byte that counts: the manifests and their chain, each file's digest, the rows, ids, zones and graph of each
-segment, the dead-row bitmaps, every log record, the text index. Changes nothing; a writer may go on meanwhile.
+segment, the dead-row bitmaps, every log record, the text index; then whether they fit together. Changes nothing; a writer
+may go on meanwhile.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
+from contextlib import suppress
 
 from nearrow.errors import CorruptionError, LockedError, NearrowError, NotFoundError, StorageError
-from nearrow.index.text import RebuildNeededError, TextIndex, text_fields_of
 from nearrow.schema import CollectionConfig
-from nearrow.segment.format import GRAPH_FILE, IDS_FILE, ROWS_FILE, ZONES_FILE
+from nearrow.segment.format import ROWS_FILE, SEGMENTS_FOLDER
 from nearrow.segment.reader import Segment, load_dead
 from nearrow.storage.directory import Directory
 from nearrow.storage.gc import LEASE
 from nearrow.storage.log_reader import LogReader, durable_lsn
 from nearrow.storage.manifest import Manifest, SegmentEntry, file_name, generations, load, load_newest
 from nearrow.storage.published import map_published
+from nearrow.write.fitting import TextFiles, repeated_ids
 from nearrow.write.manifest_schema import decode_schema
 from nearrow.write.open import LOCK
 from nearrow.write.record import Decoder
+from nearrow.write.recovery import Replay, open_state
 from nearrow.write.report import Problem, Report, Severity
 from nearrow.write.texts import TEXT_FOLDER
 
@@ -39,22 +41,6 @@ def check_folder(directory: Directory) -> Report:
         except LockedError:  # files are being retired right now
             time.sleep(LEASE_SECONDS)
     raise StorageError("files were being retired all the time; try check() again")
-
-
-def text_problems(directory: Directory, manifest: Manifest) -> list[str]:
-    """What is wrong with the text index; nothing if the collection has none, or none was built yet."""
-    config = CollectionConfig.from_dict(manifest.config)
-    if not config.text_fields or directory.path is None or not directory.list(TEXT_FOLDER):
-        return []
-    path = os.path.join(directory.path, TEXT_FOLDER)
-    try:
-        index = TextIndex.open(path, text_fields_of(config), read_only=True, identity=manifest.uuid)
-    except RebuildNeededError as error:
-        return [str(error)]
-    try:
-        return index.check()
-    finally:
-        index.close()
 
 
 def segment_problems(directory: Directory, entry: SegmentEntry, manifest: Manifest) -> list[Problem]:
@@ -90,7 +76,7 @@ def problem_of(file: str, error: object, severity: Severity) -> Problem:
 
 def _named(text: str, entry: SegmentEntry) -> str:
     """The file that a problem of `Segment.verify` is about."""
-    derived = (entry.path(name) for name in (GRAPH_FILE, IDS_FILE, ZONES_FILE))
+    derived = (entry.path(name) for name in entry.files if name != ROWS_FILE)
     return next((name for name in derived if text.startswith(name)), entry.path(ROWS_FILE))
 
 
@@ -101,14 +87,39 @@ class _Check:
         self._counts: Counter[str] = Counter(manifests=0, segments=0, files=0, rows=0, records=0)
 
     def run(self) -> Report:
+        living = self._directory.locked(LOCK)  # a writer may be appending: only what it says is durable must be whole
+        texts = self._texts()
+        durable = durable_lsn(self._directory) if living else None  # before the manifest: what it lacks came later
         manifest = self._manifests()
         if manifest is not None:
             for entry in manifest.segments:
                 self._segment(entry, manifest)
-            self._log(manifest)
-            for text in text_problems(self._directory, manifest):
-                self._problems.append(problem_of(TEXT_FOLDER, text, "derived"))
+            self._log(manifest, None if durable is None else max(durable, manifest.lsn))
+        if texts is not None:
+            self._problems += [problem_of(TEXT_FOLDER, text, "derived") for text in texts.problems]
+            if manifest is not None and not any(problem.severity == "rows" for problem in self._problems):
+                self._fit(manifest, texts, durable)
+            texts.close()
         return Report(tuple(self._problems), dict(self._counts))
+
+    def _texts(self) -> TextFiles | None:
+        """The text index; None if no manifest says whether there is one."""
+        for number in reversed(generations(self._directory)):
+            with suppress(CorruptionError, NotFoundError):
+                return TextFiles(self._directory, load(self._directory, number))
+        return None
+
+    def _fit(self, manifest: Manifest, texts: TextFiles, durable: int | None) -> None:
+        """Whether the files fit together. REQUIRES: the rows, the bitmaps and the log are sound."""
+        state = open_state(self._directory, CollectionConfig.from_dict(manifest.config), manifest)
+        up_to = None if durable is None else max(durable, manifest.lsn)
+        Replay(self._directory, manifest, up_to).run(state)
+        view = state.view()
+        count, first = repeated_ids(view)
+        if count:
+            self._problems.append(Problem(SEGMENTS_FOLDER, f"{count} ids are there twice: {first}", "rows"))
+        for text in texts.misfits(view, state.next_row, living=durable is not None):
+            self._problems.append(problem_of(TEXT_FOLDER, text, "derived"))
 
     def _manifests(self) -> Manifest | None:
         """The newest manifest that can be read, even if it is not the one that counts."""
@@ -139,9 +150,7 @@ class _Check:
             assert entry.dead is not None
             self._problems.append(problem_of(entry.path(entry.dead.file), error, "rows"))
 
-    def _log(self, manifest: Manifest) -> None:
-        living = self._directory.locked(LOCK)  # a writer may be appending: only what it says is durable must be whole
-        up_to = max(durable_lsn(self._directory), manifest.lsn) if living else None
+    def _log(self, manifest: Manifest, up_to: int | None) -> None:
         decoder = Decoder()
         try:
             for record in LogReader(self._directory, manifest.log_first_seq, after_lsn=manifest.lsn, up_to_lsn=up_to):

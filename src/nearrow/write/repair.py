@@ -29,11 +29,13 @@ from nearrow.storage.log_format import LOG_FOLDER, log_seq
 from nearrow.storage.log_reader import durable_lsn, open_log
 from nearrow.storage.log_writer import LogWriter
 from nearrow.storage.manifest import GENERATION, Manifest, SegmentEntry, commit, file_name, generations, load
-from nearrow.write.check import check_folder, segment_problems, text_problems
+from nearrow.write.check import check_folder, segment_problems
+from nearrow.write.fitting import TextFiles
+from nearrow.write.losses import Missing, losses
 from nearrow.write.manifest_schema import decode_schema, encode_schema, id_type
 from nearrow.write.open import LOCK
 from nearrow.write.recovery import Replay
-from nearrow.write.report import Lost, Repair
+from nearrow.write.report import Repair
 from nearrow.write.salvage import salvage
 from nearrow.write.seal import alive_batches
 from nearrow.write.state import State
@@ -87,16 +89,18 @@ class _Repair:
         self._folder = f"{QUARANTINE}/{time.time_ns()}"
         self._quarantined: list[str] = []
         self._rebuilt: list[str] = []
-        self._lost: list[Lost] = []
+        self._missing: list[Missing] = []
         self._notes: list[str] = []
         self._unverified_rows = self._deletes_lost = self._records_lost = 0
 
     def run(self) -> Repair:
         fell_back = self._choose_manifest()
         self._state.segments = [part for entry in self._manifest.segments if (part := self._part(entry)) is not None]
+        self._state.follow_deaths = True
         self._replay()
-        texts_bad = bool(text_problems(self._directory, self._manifest))
-        if texts_bad or fell_back or self._lost or self._records_lost or self._deletes_lost or self._unverified_rows:
+        lost = losses(self._missing, self._state.drain_died(), self._state)
+        rows_bad = fell_back or self._missing or self._records_lost or self._deletes_lost or self._unverified_rows
+        if rows_bad or self._text_problems():
             if self._directory.list(TEXT_FOLDER):
                 self._rebuilt.append(TEXT_FOLDER)
             self._directory.remove_folder(TEXT_FOLDER)
@@ -104,12 +108,17 @@ class _Repair:
         return Repair(
             tuple(self._rebuilt),
             tuple(self._quarantined),
-            tuple(self._lost),
+            lost,
             self._unverified_rows,
             self._deletes_lost,
             self._records_lost,
             tuple(self._notes),
         )
+
+    def _text_problems(self) -> list[str]:
+        texts = TextFiles(self._directory, self._manifest)
+        with closing(texts):
+            return texts.problems or list(texts.misfits(self._state.view(), self._state.next_row, living=False))
 
     # ---- manifest
 
@@ -160,9 +169,10 @@ class _Repair:
         self._keep_folder(entry.folder)
         found = salvage(self._directory, entry, dead, self._schema, self._config.dimension)
         self._unverified_rows += found.rows
-        missing = dead.alive_count - found.rows
-        if missing:
-            self._lost.append(Lost(entry.path(ROWS_FILE), missing, tuple(found.bad_ids)))
+        deaths_unknown = (entry.dead.count if entry.dead is not None else 0) - dead.count
+        if len(found.lost):
+            self._missing.append(Missing(entry, found.lost, found.bad_ids))
+        self._deletes_lost -= max(0, deaths_unknown - found.rows)  # so many did not come back
         return self._rewritten(found.batches)
 
     def _rewritten(self, batches: list[pa.RecordBatch]) -> SegmentPart | None:
@@ -261,10 +271,8 @@ class _Repair:
         return dead.file if dead is not None else ROWS_FILE
 
     def _bury_older_versions(self) -> None:
-        """A row that came back because its bitmap is lost is dead all the same if its id has a newer row."""
-        if not self._deletes_lost:
-            return
-        parts = self._state.segments
+        """A row that came back because its bitmap is lost, or for whatever reason, is dead if its id has a newer row."""
+        parts, buried = self._state.segments, 0
         for index, part in enumerate(parts):
             for later in parts:
                 if later is part:
@@ -273,8 +281,11 @@ class _Repair:
                 found = later.find(pa.array(part.ids_at(alive), self._schema.field("id").type))
                 hit = np.flatnonzero(found >= 0)
                 newer = hit[later.row_numbers_at(found[hit]) > part.row_numbers_at(alive[hit])]
-                self._deletes_lost -= len(newer)
+                buried += len(newer)
                 part = parts[index] = part.with_dead(alive[newer])
+        if buried > self._deletes_lost:
+            self._notes.append(f"{buried - self._deletes_lost} ids were there twice; the newest row of each counts")
+        self._deletes_lost = max(0, self._deletes_lost - buried)
 
     # ---- quarantine
 

@@ -49,11 +49,19 @@ class Report:
 
 @dataclass(frozen=True)
 class Lost:
-    """Rows of one damaged file that are gone. `ids` are those that could still be read; `rows` counts all of them."""
+    """Rows of one damaged file that are gone. `ids` are those that could still be read; `rows` counts all of them.
+
+    `places`: where in the file they lay (first and last of each run, from 0); some of these may have been replaced since.
+    """
 
     file: str
     rows: int
     ids: tuple[str | int, ...] = ()
+    places: tuple[tuple[int, int], ...] = ()
+
+    def __str__(self) -> str:
+        places = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in self.places)
+        return f"{self.file}: {self.rows:,} rows, at {places}; ids known: {list(self.ids)}"
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class Repair:
             f"rows lost: {self.rows_lost:,}; log records lost: {self.records_lost:,}; deletes lost: {self.deletes_lost:,}; "
             f"rows from damaged files, unverified: {self.unverified_rows:,}"
         ]
-        lines += [f"  lost     {lost.file}: {lost.rows:,} rows {list(lost.ids)}" for lost in self.lost]
+        lines += [f"  lost     {lost}" for lost in self.lost]
         lines += [f"  rebuilt  {name}" for name in self.rebuilt]
         lines += [f"  kept in  {name}" for name in self.quarantined]
         lines += [f"  note     {note}" for note in self.notes]
