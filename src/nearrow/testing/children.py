@@ -17,7 +17,7 @@ from dataclasses import dataclass
 Report = Callable[[str], None]
 Task = Callable[[Report], None]
 
-SECONDS_MAX = 600  # of the clock: a busy machine may stop a child for minutes
+SECONDS_MAX = 1800  # of the clock: a busy machine, or who measures on it, may stop a child for minutes again and again
 _REPORT, _FAILURE = b"=", b"!"
 
 

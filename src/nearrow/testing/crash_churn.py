@@ -18,7 +18,7 @@ from typing import Any
 
 import nearrow
 from nearrow.collection import Collection
-from nearrow.testing.children import Child, Report, killed_at_the_end, run_child
+from nearrow.testing.children import SECONDS_MAX, Child, Report, killed_at_the_end, run_child
 from nearrow.testing.crash_look import warm_up
 
 GROUP = 8
@@ -54,7 +54,7 @@ def churn(seconds: float, seed: int, *, readers: int = 4, folder: Path | None = 
     warm_up()
     run_child(lambda report: _create(path)).expect()
     tally = ChurnTally(minutes=round(seconds / 60, 2), readers=readers)
-    limit = int(seconds) + 300
+    limit = int(seconds) + SECONDS_MAX
     with killed_at_the_end(Child(lambda report: _write(path, seconds, seed, report), seconds_max=limit)) as writer:
         reading = [Child(lambda report: _read(path, seconds, report), seconds_max=limit) for _ in range(readers)]
         for reader in reading:

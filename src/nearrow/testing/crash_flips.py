@@ -34,7 +34,7 @@ CHANGED_IN_PLACE = (*HARMLESS, "WATERMARK", "GENERATION")
 FLIPS_PER_CHILD = 200
 SEGMENT_BYTES_PER_WRITER = 7
 """A reader opens every flipped file; a writer does so, too, and of the segments, which both read alike, every so many."""
-SECONDS_MAX = 300
+SECONDS_MAX = 1200  # of the clock: children may be stopped for minutes
 ZEROS = 128
 
 

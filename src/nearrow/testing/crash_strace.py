@@ -143,7 +143,7 @@ def _run_traced(path: Path, seed: int, background: str, *options: str) -> subpro
     program = (sys.executable, "-m", __name__, str(path), str(seed), background)
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     command = ["strace", "-f", "-qq", *options, *program]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=900)
 
 
 def main() -> None:
