@@ -15,7 +15,7 @@ import pytest
 from nearrow.errors import NearrowError
 from nearrow.segment import reader
 from nearrow.segment.deletes import DeadRows
-from nearrow.storage import log_format, manifest, published
+from nearrow.storage import log_format, log_writer, manifest, published
 from nearrow.storage.directory import BytesLike, Directory, parent_of
 from nearrow.storage.log_format import LOG_FOLDER, log_seq
 from nearrow.storage.manifest import Manifest, SegmentEntry
@@ -95,6 +95,14 @@ def test_build_that_unlinks_before_its_manifest_is_there_is_caught(monkeypatch: 
     monkeypatch.setattr(core, "commit_manifest", commit)
     with pytest.raises(CAUGHT):
         strike_until_caught("power", step=2)
+
+
+def test_build_that_goes_on_after_a_failed_fsync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten = property(lambda self: None, lambda self, failure: None)
+    monkeypatch.setattr(core.Core, "_failure", forgotten, raising=False)
+    monkeypatch.setattr(log_writer.LogWriter, "_failure", forgotten, raising=False)
+    with pytest.raises(CAUGHT):
+        strike_until_caught("EIO", step=2)
 
 
 def test_build_that_shows_half_of_a_batch_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

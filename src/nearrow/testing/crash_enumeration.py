@@ -7,6 +7,7 @@ if the fault fired. Background work is inline, so a seed decides everything.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,11 +61,21 @@ def live(directory: FaultDirectory, witness: Witness, operations: Sequence[Opera
         if close:
             collection.close()
             witness.promise()
-    except (StorageError, PowerCut):
+    except (StorageError, PowerCut) as error:
         assert_poisoned_or_whole(collection, directory)
+        if isinstance(error, StorageError) and collection.config.durability == "full":
+            _go_on(collection, witness)
         raise
     finally:
         abandon(collection)
+
+
+def _go_on(collection: Collection, witness: Witness) -> None:
+    """A program that does not stop at an error: what is acknowledged after it is promised like everything else."""
+    with contextlib.suppress(StorageError, ClosedError):
+        after = script("one more", 1)[0]
+        collection.upsert(after[1])
+        witness.possible = [model.after(after)[0] for model in witness.possible]
 
 
 class Fault(Protocol):
