@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from damage import flip, folder, largest, make, rows
 
 import nearrow
 from nearrow.collection import Collection
+from nearrow.testing.children import Report, run_child
 from nearrow.testing.disk_calls import DiskCalls
 
 
@@ -185,6 +188,39 @@ def repair_with_fault(library: Path, strike_at: int) -> DiskCalls:
         except nearrow.NearrowError:
             assert calls.fired
     return calls
+
+
+def told(library: Path) -> set[str]:
+    """The ids that the reports in quarantine/ say are lost."""
+    reports = [json.loads(path.read_text()) for path in folder(library).glob("quarantine/*/report.json")]
+    return {row_id for report in reports for lost in report["lost"] for row_id in lost["ids"]}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks")
+def test_repair_killed_at_any_call_loses_no_more_and_its_report_is_not_lost(tmp_path: Path) -> None:
+    make(tmp_path / "whole")
+    damaged = largest(tmp_path / "whole", "segments/*/rows.arrow")
+    data = damaged.read_bytes()
+    where = data.index(np.array([77.0, 1.0, 2.0, 3.0], np.float32).tobytes())
+    damaged.write_bytes(data[:where] + np.array([np.nan], np.float32).tobytes() + data[where + 4 :])
+    kills = 0
+    for strike_at in range(1, 200, 2):
+        library = tmp_path / "struck"
+        shutil.rmtree(library, ignore_errors=True)
+        shutil.copytree(tmp_path / "whole", library)
+
+        def repair(report: Report, strike_at: int = strike_at) -> None:
+            with nearrow.connect(tmp_path / "struck") as db, DiskCalls(strike_at).installed():
+                db.repair_collection("docs")
+
+        if not run_child(repair).killed:
+            break
+        kills += 1
+        with nearrow.connect(library) as db:
+            db.repair_collection("docs")
+            assert ids(db.collection("docs")) == everything() - {"id-77"}
+        assert told(library) == {"id-77"}
+    assert kills > 30
 
 
 def test_repair_that_stops_at_any_of_its_last_calls_loses_nothing(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ is lost, and what could not be verified.
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -35,13 +36,14 @@ from nearrow.write.losses import Missing, losses
 from nearrow.write.manifest_schema import decode_schema, encode_schema, id_type
 from nearrow.write.open import LOCK
 from nearrow.write.recovery import Replay
-from nearrow.write.report import Repair
+from nearrow.write.report import Lost, Repair
 from nearrow.write.salvage import salvage
 from nearrow.write.seal import alive_batches
 from nearrow.write.state import State
 from nearrow.write.texts import TEXT_FOLDER
 
 QUARANTINE = "quarantine"
+REPORT = "report.json"
 
 
 def repair_folder(directory: Directory) -> Repair:
@@ -104,16 +106,7 @@ class _Repair:
             if self._directory.list(TEXT_FOLDER):
                 self._rebuilt.append(TEXT_FOLDER)
             self._directory.remove_folder(TEXT_FOLDER)
-        self._commit()
-        return Repair(
-            tuple(self._rebuilt),
-            tuple(self._quarantined),
-            lost,
-            self._unverified_rows,
-            self._deletes_lost,
-            self._records_lost,
-            tuple(self._notes),
-        )
+        return self._commit(lost)
 
     def _text_problems(self) -> list[str]:
         texts = TextFiles(self._directory, self._manifest)
@@ -228,7 +221,7 @@ class _Repair:
 
     # ---- commit
 
-    def _commit(self) -> None:
+    def _commit(self, lost: tuple[Lost, ...]) -> Repair:
         state, directory = self._state, self._directory
         memtable = state.active.part()
         self._schema = state.schema
@@ -240,6 +233,7 @@ class _Repair:
         number = self._manifest.number + 1
         lsn = max(state.lsn, self._manifest.lsn, durable_lsn(directory))
         seq, epoch = self._new_log(lsn + 1)
+        done = self._report(lost)
         committed = commit(
             directory,
             replace(
@@ -262,8 +256,23 @@ class _Repair:
                 created_at=time.time_ns() // 1000,
             ),
         )
-        self._quarantined = sorted(set(self._quarantined))
         gc.retire(directory, gc.referenced_names(committed))  # what the manifests before name is damaged or copied
+        return done
+
+    def _report(self, lost: tuple[Lost, ...]) -> Repair:
+        """What this repair does, also as a file: whoever is killed after the commit has told nobody."""
+        done = Repair(
+            tuple(self._rebuilt),
+            tuple(sorted(set(self._quarantined))),
+            lost,
+            self._unverified_rows,
+            self._deletes_lost,
+            self._records_lost,
+            tuple(self._notes),
+        )
+        self._directory.make_folder(self._folder)
+        self._directory.publish(f"{self._folder}/{REPORT}", json.dumps(done.to_dict(), indent=1).encode() + b"\n")
+        return done
 
     @staticmethod
     def _dead_file(part: SegmentPart) -> str:
