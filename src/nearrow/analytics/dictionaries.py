@@ -12,8 +12,8 @@ import weakref
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from nearrow import compute as pc
 from nearrow.segment.part import SegmentPart
 from nearrow.segment.reader import Segment
 from nearrow.segment.view import Part, View

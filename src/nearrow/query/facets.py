@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from nearrow import compute as pc
 from nearrow.errors import FilterError, InvalidArgumentError
 from nearrow.index.columns import tally
 from nearrow.query.filter import bits as bitmaps

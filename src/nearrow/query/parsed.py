@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from nearrow import compute as pc
 from nearrow.query.filter import Filter, SqlEngine, parse_filter
 from nearrow.query.filter.cache import BytesCache
 

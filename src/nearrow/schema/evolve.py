@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from nearrow import compute as pc
 from nearrow.errors import SchemaError
 from nearrow.schema.config import ID_COLUMN, VECTOR_COLUMN, CollectionConfig
 from nearrow.schema.types import meet, struct_fields

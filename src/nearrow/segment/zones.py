@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from nearrow import compute as pc
 from nearrow.errors import CorruptionError
 from nearrow.segment.format import ROW, VECTOR
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import tantivy
 
+from nearrow import compute as pc
 from nearrow.errors import InvalidArgumentError
 from nearrow.schema.config import TextSettings
 

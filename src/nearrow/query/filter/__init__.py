@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from nearrow import compute as pc
 from nearrow.errors import FilterError
 from nearrow.query.filter import bits, mongo
 from nearrow.query.filter.arrow import parse_expression

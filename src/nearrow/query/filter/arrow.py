@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from nearrow import compute as pc
 from nearrow.errors import FilterError
 from nearrow.query.filter.fields import all_paths
 from nearrow.query.filter.tree import ArrowFilter

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from nearrow import compute as pc
 from nearrow.errors import FilterError
 from nearrow.index.columns import match_lists
 from nearrow.index.strings import StringSet
@@ -30,8 +30,8 @@ LOOKUP_SPAN_MAX = 1 << 22  # a set of integers closer together than this is a ta
 OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
 }  # fmt: skip
-ARROW_OPERATIONS: dict[str, Callable[..., Any]] = {
-    "ne": pc.not_equal, "gt": pc.greater, "gte": pc.greater_equal, "lt": pc.less, "lte": pc.less_equal,
+ARROW_OPERATIONS = {
+    "ne": "not_equal", "gt": "greater", "gte": "greater_equal", "lt": "less", "lte": "less_equal",
 }  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def _comparison(node: tree.Compare, chunks: list[pa.Array]) -> Bits:
     if pt.is_string(kind):
         if node.operation == "eq":
             return _one_of_strings(chunks, pa.array([value], pa.string()))
-        kernel = ARROW_OPERATIONS[node.operation]
+        kernel = getattr(pc, ARROW_OPERATIONS[node.operation])
         return _leaf(chunks, lambda chunk: of_arrow(kernel(chunk, pa.scalar(value, pa.string()))), slow=True)
     compare = OPERATIONS[node.operation]
     nan_too = node.nan_is_greatest and node.operation in ("gt", "gte")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from nearrow import compute as pc
 from nearrow.errors import FilterError
 from nearrow.query.filter.tree import Field
 from nearrow.schema import nearest_name

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from nearrow import compute as pc
 from nearrow.errors import FilterError
 from nearrow.query.filter.tree import Compare, Constant, Exists, Field, In, Node, Value
 

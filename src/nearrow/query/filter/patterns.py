@@ -6,25 +6,23 @@ is Arrow's: RE2 for regular expressions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from nearrow import compute as pc
 from nearrow.index.strings import Place, StringPattern, StringSet
 from nearrow.query.filter.bits import Bits, of_arrow, where_valid
 
 _PLACES: dict[str, Place] = {"contains": "anywhere", "startsWith": "begin", "endsWith": "end"}
-_KERNELS: dict[str, Callable[..., Any]] = {"like": pc.match_like, "regex": pc.match_substring_regex}
+_FUNCTIONS = {"like": "match_like", "regex": "match_substring_regex"}
 
 
 def matching_rows(array: pa.Array, kind: str, text: str) -> Bits:
     """The rows of a string array that match, false where it is null; ArrowInvalid for a bad regular expression."""
     known = _fixed(kind, text)
     if known is None:
-        return of_arrow(_KERNELS[kind](array, text))
+        return of_arrow(getattr(pc, _FUNCTIONS[kind])(array, text))
     return where_valid(known.match(array), array)
 
 

@@ -15,8 +15,8 @@ from dataclasses import field as attribute
 from functools import cached_property
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from nearrow import compute as pc
 from nearrow.schema.types import is_list
 
 Value = bool | int | float | str
