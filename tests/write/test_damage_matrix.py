@@ -291,3 +291,37 @@ def test_harmed_mark_is_a_hint_that_is_lost(library: Path, mark: str, harm: str)
     with nearrow.connect(library) as db:
         assert not db.repair_collection("docs").changed
     assert_sound(library)
+
+
+def test_older_version_of_a_file_in_the_place_of_the_new_one(tmp_path: Path) -> None:
+    with nearrow.connect(tmp_path / "library") as db:
+        docs = db.create_collection("docs", 4, metric="l2", graph_rows_min=8, memtable_rows=64, text_fields=["text"])
+        docs.upsert(rows(0, 100))
+        docs.wait()
+        docs.delete(["id-3"])
+        docs.flush()
+        old_bitmap = next(folder(tmp_path / "library").glob("segments/*/deletes-*")).read_bytes()
+        docs.delete(["id-4"])
+        docs.flush()
+        docs.upsert(rows(100, 101))
+        old_log = max(folder(tmp_path / "library").glob("log/*")).read_bytes()
+        docs.upsert(rows(101, 102))
+    before = contents(tmp_path / "library")
+
+    def put(name: str, pattern: str, data: bytes | None) -> Path:
+        library = Path(shutil.copytree(tmp_path / "library", tmp_path / name))
+        older, newest = (min(folder(library).glob(pattern)), max(folder(library).glob(pattern)))
+        newest.write_bytes(older.read_bytes() if data is None else data)
+        assert {problem.severity for problem in check(library).problems} == {"rows"}
+        return library
+
+    for library, back, gone in (
+        (put("bitmap", "segments/*/deletes-*", old_bitmap), {"id-4"}, set()),
+        (put("log", "log/*", old_log), set(), {"id-101"}),
+        (put("manifest", "manifest-*", None), set(), set()),
+    ):
+        with nearrow.connect(library) as db:
+            done = db.repair_collection("docs")
+        assert set(contents(library)) == (set(before) | back) - gone, str(done)
+        assert (done.deletes_lost, done.records_lost, done.rows_lost) == (len(back), len(gone), 0), str(done)
+        assert_sound(library)

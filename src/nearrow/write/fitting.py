@@ -13,11 +13,14 @@ import pyarrow as pa
 
 from nearrow.index.text import RebuildNeededError, TextIndex, text_fields_of
 from nearrow.schema import CollectionConfig
-from nearrow.segment.view import View
+from nearrow.segment.rows import Positions
+from nearrow.segment.view import Part, View
 from nearrow.storage.directory import Directory
 from nearrow.storage.manifest import Manifest
 from nearrow.write.text_rows import numbers_below
 from nearrow.write.texts import TEXT_FOLDER
+
+IDS_AT_ONCE = 1 << 16
 
 
 class TextFiles:
@@ -63,12 +66,24 @@ class TextFiles:
 
 def repeated_ids(view: View) -> tuple[int, list[str | int]]:
     """How many ids have more than one row that is alive, and the first of them."""
-    repeated: list[str | int] = []
+    count, first = 0, list[str | int]()
     for index, part in enumerate(view.parts):
-        alive = np.arange(part.rows, dtype=np.int64)
-        if part.alive is not None:
-            alive = np.flatnonzero(np.unpackbits(part.alive, count=part.rows, bitorder="little")).astype(np.int64)
-        ids = pa.array(part.ids_at(alive), view.schema.field("id").type)
         for other in view.parts[index + 1 :]:
-            repeated += ids.filter(pa.array(other.find(ids) >= 0)).to_pylist()
-    return len(repeated), repeated[:5]
+            positions, _ = shared_ids(part, other)
+            count += len(positions)
+            first += part.ids_at(positions[:5]).tolist()
+    return count, first[:5]
+
+
+def shared_ids(part: Part, other: Part) -> tuple[Positions, Positions]:
+    """Where the ids lie that are alive in both: positions in the one, and in the other."""
+    alive = np.arange(part.rows, dtype=np.int64)
+    if part.alive is not None:
+        alive = np.flatnonzero(np.unpackbits(part.alive, count=part.rows, bitorder="little")).astype(np.int64)
+    here, there = [alive[:0]], [alive[:0]]
+    for start in range(0, len(alive), IDS_AT_ONCE):
+        piece = alive[start : start + IDS_AT_ONCE]
+        found = other.find(pa.array(part.ids_at(piece)))
+        here.append(piece[found >= 0])
+        there.append(found[found >= 0])
+    return np.concatenate(here), np.concatenate(there)

@@ -14,7 +14,6 @@ from contextlib import closing
 from dataclasses import replace
 from uuid import uuid4
 
-import numpy as np
 import pyarrow as pa
 
 from nearrow.errors import CorruptionError, IncompatibleFormatError, NearrowError, NotFoundError
@@ -31,7 +30,7 @@ from nearrow.storage.log_reader import durable_lsn, open_log
 from nearrow.storage.log_writer import LogWriter
 from nearrow.storage.manifest import GENERATION, Manifest, SegmentEntry, commit, file_name, generations, load
 from nearrow.write.check import check_folder, segment_problems
-from nearrow.write.fitting import TextFiles
+from nearrow.write.fitting import TextFiles, shared_ids
 from nearrow.write.losses import Missing, losses
 from nearrow.write.manifest_schema import decode_schema, encode_schema, id_type
 from nearrow.write.open import LOCK
@@ -286,12 +285,10 @@ class _Repair:
             for later in parts:
                 if later is part:
                     continue
-                alive = part.dead.alive_positions()
-                found = later.find(pa.array(part.ids_at(alive), self._schema.field("id").type))
-                hit = np.flatnonzero(found >= 0)
-                newer = hit[later.row_numbers_at(found[hit]) > part.row_numbers_at(alive[hit])]
-                buried += len(newer)
-                part = parts[index] = part.with_dead(alive[newer])
+                here, there = shared_ids(part, later)
+                older = here[later.row_numbers_at(there) > part.row_numbers_at(here)]
+                buried += len(older)
+                part = parts[index] = part.with_dead(older)
         if buried > self._deletes_lost:
             self._notes.append(f"{buried - self._deletes_lost} ids were there twice; the newest row of each counts")
         self._deletes_lost = max(0, self._deletes_lost - buried)
