@@ -59,7 +59,7 @@ integrations: $(VENV)/installed-integrations ## the conformance suites of LangCh
 	$(BIN)/python -m pytest -n $(JOBS) tests/integrations tests/test_docs.py
 
 docs: $(VENV)/installed-docs ## the documentation site, into build/site; a dead link or a warning is an error
-	$(BIN)/mkdocs build --strict --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
 
 bench: $(VENV)/installed-dev ## side by side with the peers, in .venv-bench; hours. Smoke: make bench BENCH=--quick
 	$(BIN)/python -m benchmarks.run $(BENCH)
