@@ -28,26 +28,51 @@ inline void ask_for_huge_pages([[maybe_unused]] const void* data, [[maybe_unused
 #endif
 }
 
+struct FreeMemory {
+    size_t mapped = 0;  // 0: allocated
+    void operator()(std::byte* memory) const {
+#if defined(__linux__)
+        if (mapped != 0) {
+            munmap(memory, mapped);
+            return;
+        }
+#endif
+        std::free(memory);
+    }
+};
+
+// Zeros at first. When large, on Linux, straight from the system: whoever touches a page first pays for clearing it, so
+// the threads of a build share that.
 class Buffer {
   public:
     Buffer() = default;
     explicit Buffer(size_t bytes) : size_(bytes) {
-        const size_t page = bytes >= kHugePage ? kHugePage : 4096;
-        const size_t rounded = std::max((bytes + page - 1) / page * page, page);
-        data_.reset(static_cast<std::byte*>(std::aligned_alloc(page, rounded)));
-        if (data_ == nullptr) throw std::bad_alloc();
-        ask_for_huge_pages(data_.get(), rounded);
-        std::memset(data_.get(), 0, rounded);
+#if defined(__linux__)
+        if (bytes >= kHugePage) {
+            const size_t mapped = (bytes + kHugePage - 1) / kHugePage * kHugePage + kHugePage;
+            void* memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (memory == MAP_FAILED) throw std::bad_alloc();
+            memory_ = {static_cast<std::byte*>(memory), FreeMemory{mapped}};
+            const auto aligned = (reinterpret_cast<uintptr_t>(memory) + kHugePage - 1) & ~uintptr_t{kHugePage - 1};
+            data_ = reinterpret_cast<std::byte*>(aligned);
+            ask_for_huge_pages(data_, bytes);
+            return;
+        }
+#endif
+        const size_t rounded = std::max((bytes + 4095) / 4096 * 4096, size_t{4096});
+        memory_.reset(static_cast<std::byte*>(std::aligned_alloc(4096, rounded)));
+        if (memory_ == nullptr) throw std::bad_alloc();
+        data_ = memory_.get();
+        std::memset(data_, 0, rounded);
     }
-    std::byte* data() { return data_.get(); }
+    std::byte* data() { return data_; }
+    const std::byte* data() const { return data_; }
     size_t size() const { return size_; }
-    std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
+    std::span<const std::byte> bytes() const { return {data_, size_}; }
 
   private:
-    struct Free {
-        void operator()(std::byte* data) const { std::free(data); }
-    };
-    std::unique_ptr<std::byte, Free> data_;
+    std::unique_ptr<std::byte, FreeMemory> memory_;
+    std::byte* data_ = nullptr;
     size_t size_ = 0;
 };
 

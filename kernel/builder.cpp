@@ -95,7 +95,7 @@ class CodedRows {
     Buffer low_;
 };
 
-std::vector<Layer> empty_layers(const std::vector<Draw>& draws, int m) {
+std::vector<Layer> empty_layers(const std::vector<Draw>& draws, int m, Team& team) {
     std::vector<Layer> layers;
     const int levels = draws.empty() ? 1 : draws[0].level + 1;
     for (int level = 0; level < levels; ++level) {
@@ -103,7 +103,7 @@ std::vector<Layer> empty_layers(const std::vector<Draw>& draws, int m) {
             std::partition_point(draws.begin(), draws.end(), [&](const Draw& draw) { return draw.level >= level; });
         const int limit = level == 0 ? 2 * m : m;
         layers.emplace_back(static_cast<int32_t>(above - draws.begin()), limit, limit + limit / 2,
-                            std::max(1, level == 0 ? m * 3 / 2 : m));
+                            std::max(1, level == 0 ? m * 3 / 2 : m), team);
     }
     return layers;
 }
@@ -158,7 +158,7 @@ Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& op
     const CodedRows coded(vectors, book, leader, team);
 
     // 3. Layers, from the top down; the last nodes of level 0 wait, as held-out queries for the recall curve.
-    std::vector<Layer> layers = empty_layers(draws, options.m);
+    std::vector<Layer> layers = empty_layers(draws, options.m, team);
     GrowOptions grow;
     grow.ef = std::max(options.ef_construction, 2);
     if (metric == Metric::dot) grow.alpha = 1.0F;  // products may be negative: scaling them would turn the rule around

@@ -7,23 +7,50 @@ namespace nearrow {
 Grower::Grower(const BuildRows& rows, std::vector<Layer>& layers, const GrowOptions& options, Team& team)
     : rows_(&rows), layers_(&layers), options_(options), team_(&team) {
     for (int t = 0; t < team.size(); ++t) {
-        workers_.push_back({Linker(rows, options.alpha, options.eight), {}, {}, {}, {}, {}});
+        workers_.push_back({Linker(rows, options.alpha, options.eight), {}, {}, {}, {}, {}, {}});
     }
     for (const Layer& layer : layers) present_.emplace_back(static_cast<size_t>(layer.nodes), static_cast<uint8_t>(0));
     first_.assign(layers.size(), -1);
 }
 
-void Grower::find_candidates(Worker& worker, int level, int32_t node) {
-    RowScorer& scorer = worker.linker.scorer();
-    int32_t entry = 0;
-    for (int above = static_cast<int>(layers_->size()) - 1; above > level; --above) {
-        entry = descend((*layers_)[static_cast<size_t>(above)].view(), scorer, entry, worker.scratch, worker.counters);
+int32_t Grower::enter(Worker& worker, int level, int top, int32_t entry) {
+    for (int above = top; above > level; --above) {
+        entry = descend((*layers_)[static_cast<size_t>(above)].view(), worker.linker.scorer(), entry, worker.scratch,
+                        worker.counters);
     }
-    if (present_[static_cast<size_t>(level)][static_cast<size_t>(entry)] == 0)
-        entry = first_[static_cast<size_t>(level)];
-    walk((*layers_)[static_cast<size_t>(level)].view(), scorer, &entry, 1, options_.ef, worker.scratch,
-         worker.counters);
-    Pool& pool = worker.scratch.pool;
+    return entry;
+}
+
+void Grower::sort_by_place(int level, const int32_t* nodes, int64_t n) {
+    batch_.resize(static_cast<size_t>(n));
+    const int top = static_cast<int>(layers_->size()) - 1;
+    const int lowest = level + 1;  // of the levels above; the walk goes down this one itself
+    team_->each(n, 32, [&](int thread, int64_t begin, int64_t end) {
+        Worker& worker = workers_[static_cast<size_t>(thread)];
+        worker.linker.use_products(false);
+        for (int64_t i = begin; i < end; ++i) {
+            Arrival& arrival = batch_[static_cast<size_t>(i)];
+            arrival = {0, nodes[i], 0};
+            if (top <= lowest) continue;
+            worker.linker.scorer().set(arrival.node);
+            // A level holds a sixteenth of the one below: cells of two levels are fine enough, and large enough to pay.
+            const int coarse = std::min(lowest + 1, top);
+            const int32_t outer = enter(worker, coarse, top, 0);
+            arrival.entry = enter(worker, lowest, coarse, outer);
+            arrival.cell =
+                (static_cast<uint64_t>(static_cast<uint32_t>(outer)) << 32) | static_cast<uint32_t>(arrival.entry);
+        }
+        worker.linker.use_products(true);
+    });
+    std::sort(batch_.begin(), batch_.end());
+}
+
+int32_t Grower::linked(int level, int32_t entry) const {
+    const auto at = static_cast<size_t>(level);
+    return present_[at][static_cast<size_t>(entry)] != 0 ? entry : first_[at];
+}
+
+void Grower::take(Worker& worker, const Pool& pool, int32_t node) {
     worker.candidates.clear();
     for (int i = 0; i < pool.size(); ++i) {
         const uint64_t candidate = pool.data()[i] & ~uint64_t{1};
@@ -31,19 +58,32 @@ void Grower::find_candidates(Worker& worker, int level, int32_t node) {
     }
 }
 
-void Grower::find_links(Worker& worker, int level, int32_t node, int32_t* out) {
-    const int select = (*layers_)[static_cast<size_t>(level)].select;
-    worker.linker.scorer().set(node);
-    find_candidates(worker, level, node);
+void Grower::find_links(Worker& worker, int level, const Arrival& arrival, int32_t* out) {
+    const Layer& layer = (*layers_)[static_cast<size_t>(level)];
+    const int select = layer.select;
+    const int top = static_cast<int>(layers_->size()) - 1;
+    Linker& linker = worker.linker;
+    linker.scorer().set(arrival.node);
     worker.chosen.clear();
     if (rows_->norms.empty()) {
-        worker.linker.extend(worker.candidates, select, worker.chosen);
+        const int32_t entry = linked(level, enter(worker, level, std::min(level + 1, top), arrival.entry));
+        walk(layer.view(), linker.scorer(), &entry, 1, options_.ef, worker.scratch, worker.counters);
+        take(worker, worker.scratch.pool, arrival.node);
+        linker.extend(worker.candidates, select, worker.chosen);
     } else {
-        worker.linker.extend(worker.candidates, select / 2, worker.chosen);
-        worker.linker.use_products(false);
-        find_candidates(worker, level, node);
-        worker.linker.extend(worker.candidates, select, worker.chosen);
-        worker.linker.use_products(true);
+        int32_t entries[2];
+        entries[0] = linked(level, enter(worker, level, top, 0));
+        linker.use_products(false);
+        entries[1] = linked(level, enter(worker, level, std::min(level + 1, top), arrival.entry));
+        walk_both(layer.view(), linker.scorer(), entries, entries[0] == entries[1] ? 1 : 2, options_.ef, worker.both,
+                  worker.counters);
+        linker.use_products(true);
+        take(worker, worker.both.by_product, arrival.node);
+        linker.extend(worker.candidates, select / 2, worker.chosen);
+        linker.use_products(false);
+        take(worker, worker.both.by_direction, arrival.node);
+        linker.extend(worker.candidates, select, worker.chosen);
+        linker.use_products(true);
     }
     for (int j = 0; j < select; ++j) {
         out[j] = j < static_cast<int>(worker.chosen.size()) ? worker.chosen[static_cast<size_t>(j)] : -1;
@@ -92,12 +132,14 @@ void Grower::insert(int level, const int32_t* nodes, int64_t n, const std::funct
         const int64_t batch =
             std::min(n - done, std::clamp<int64_t>(linked / 16, 1, std::max<int64_t>(total / 64, 64)));
         links.resize(static_cast<size_t>(batch) * width);
-        team_->each(batch, 4, [&](int thread, int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) {
-                find_links(workers_[static_cast<size_t>(thread)], level, nodes[done + i],
-                           links.data() + static_cast<size_t>(i) * width);
-            }
-        });
+        sort_by_place(level, nodes + done, batch);
+        team_->each(batch, std::clamp<int64_t>(batch / (team_->size() * 16), 4, 64),
+                    [&](int thread, int64_t begin, int64_t end) {
+                        for (int64_t i = begin; i < end; ++i) {
+                            find_links(workers_[static_cast<size_t>(thread)], level, batch_[static_cast<size_t>(i)],
+                                       links.data() + static_cast<size_t>(i) * width);
+                        }
+                    });
         // Each thread owns blocks of targets, whatever their number: the edges of one target are always handled
         // together.
         const int threads = team_->size();
@@ -135,14 +177,14 @@ void Grower::insert(int level, const int32_t* nodes, int64_t n, const std::funct
                 if (target < 0 || owner(target) != thread) continue;
                 const auto at =
                     static_cast<size_t>(offsets[static_cast<size_t>(target)] + counts[static_cast<size_t>(target)]++);
-                edges[at] = {target, nodes[done + static_cast<int64_t>(i / width)], 0};
+                edges[at] = {target, batch_[i / width].node, 0};
             }
             for (int64_t i = thread; i < batch; i += threads) {
                 const int32_t* chosen = links.data() + static_cast<size_t>(i) * width;
                 int degree = 0;
                 while (degree < layer.select && chosen[degree] >= 0) ++degree;
-                layer.set(nodes[done + i], chosen, degree);
-                present[static_cast<size_t>(nodes[done + i])] = 1;
+                layer.set(batch_[static_cast<size_t>(i)].node, chosen, degree);
+                present[static_cast<size_t>(batch_[static_cast<size_t>(i)].node)] = 1;
             }
         });
         for (int owned = 0; owned < threads; ++owned) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "double_walk.h"
 #include "layer.h"
 #include "linker.h"
 #include "parallel.h"
@@ -38,6 +39,7 @@ class Grower {
     struct Worker {
         Linker linker;
         WalkScratch scratch;
+        DoubleScratch both;
         WalkCounters counters;
         std::vector<uint64_t> candidates;
         std::vector<int32_t> chosen;
@@ -48,9 +50,24 @@ class Grower {
         int32_t source;
         uint64_t order;
     };
-    // Leaves in worker.candidates what a walk finds near the node.
-    void find_candidates(Worker& worker, int level, int32_t node);
-    void find_links(Worker& worker, int level, int32_t node, int32_t* out);
+    // A node of a batch: where it lies among the upper levels' nodes.
+    struct Arrival {
+        uint64_t cell;
+        int32_t node;
+        int32_t entry;
+        bool operator<(const Arrival& other) const {
+            return cell != other.cell ? cell < other.cell : node < other.node;
+        }
+    };
+    // Down the levels above `level`, from `top` on; `entry` is where it came to.
+    int32_t enter(Worker& worker, int level, int top, int32_t entry);
+    // Nodes near each other one after the other, so that what their walks read is still in the cache.
+    void sort_by_place(int level, const int32_t* nodes, int64_t n);
+    // `entry`, or a node that the level links while it does not link that one.
+    int32_t linked(int level, int32_t entry) const;
+    // Leaves in worker.candidates what a walk found near the node.
+    static void take(Worker& worker, const Pool& pool, int32_t node);
+    void find_links(Worker& worker, int level, const Arrival& arrival, int32_t* out);
     void link_back(Worker& worker, Layer& layer, int32_t target, Edge* edges, size_t n);
 
     const BuildRows* rows_;
@@ -60,6 +77,7 @@ class Grower {
     std::vector<Worker> workers_;
     std::vector<std::vector<uint8_t>> present_;
     std::vector<int32_t> first_;  // a node that each level links, −1 while empty
+    std::vector<Arrival> batch_;
 };
 
 }  // namespace nearrow

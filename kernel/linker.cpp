@@ -5,13 +5,27 @@
 #include "norms.h"
 
 namespace nearrow {
+namespace {
+
+constexpr size_t kSoon = 3;  // candidates that may be kept next: all of their codes are fetched
+
+}  // namespace
+
+void RowScorer::fetch(int32_t node) const {
+#if defined(__GNUC__)
+    const auto at = static_cast<size_t>(node);
+    const int bytes = row_bytes(rows_->codes.shape);
+    for (int line = 0; line < bytes; line += 64)
+        __builtin_prefetch(rows_->codes.low + at * rows_->codes.low_stride + line);
+#endif
+}
 
 void RowScorer::set(int32_t node) {
     node_ = node;
     query_.prepare_from_row(rows_->codes, node);
 }
 
-void RowScorer::operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const {
+void RowScorer::directions(const int32_t* nodes, int n, int ahead, int32_t* keys) const {
     const Simd& loops = simd();
     if (eight_) {
         loops.eight_l2(rows_->codes, query_.eight(), nodes, n, ahead, keys);
@@ -19,9 +33,16 @@ void RowScorer::operator()(const int32_t* nodes, int n, int ahead, int32_t* keys
         loops.four_l2(rows_->codes, query_.four(), nodes, n, ahead, keys);
         for (int i = 0; i < n; ++i) keys[i] += query_.four_offset();
     }
-    if (rows_->norms.empty() || !products_) return;
+}
+
+void RowScorer::products(const int32_t* nodes, int n, int32_t* keys) const {
     const float unit = eight_ ? rows_->unit * 64.0F : rows_->unit;
     scale_by_norms(rows_->norms.data(), rows_->norms[static_cast<size_t>(node_)], 0, unit, nodes, n, keys);
+}
+
+void RowScorer::operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const {
+    directions(nodes, n, ahead, keys);
+    if (products_ && !rows_->norms.empty()) products(nodes, n, keys);
 }
 
 void Linker::measure(int32_t node, const int32_t* nodes, int n, std::vector<uint64_t>& out) {
@@ -51,6 +72,7 @@ void Linker::extend(const std::vector<uint64_t>& candidates, int limit, std::vec
         const auto known = out.begin() + static_cast<std::ptrdiff_t>(before);
         if (std::find(out.begin(), known, kept) == known) out.push_back(kept);
         if (static_cast<int>(out.size()) == limit) return;
+        for (size_t i = 1; i < std::min<size_t>(left, kSoon + 1); ++i) pairs_.fetch(nodes_[i]);
         pairs_.set(kept);
         pairs_(nodes_.data() + 1, static_cast<int>(left - 1), 0, keys_.data());
         size_t next = 0;

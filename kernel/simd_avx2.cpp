@@ -213,8 +213,7 @@ int absorb_near(uint64_t* pool, int* size, int capacity, const int32_t* nodes, c
                                    (static_cast<uint64_t>(static_cast<uint32_t>(nodes[j])) << 1);
             if (filled == capacity && entry >= pool[filled - 1]) continue;
             const char* list = reinterpret_cast<const char*>(lists + static_cast<int64_t>(nodes[j]) * width);
-            prefetch(list);
-            prefetch(list + 64);
+            for (int at = 0; at < 4 * width; at += 64) prefetch(list + at);
             const int place = place_of(pool, filled, entry);
             const int end = filled == capacity ? filled - 1 : filled;
             filled = end + 1;

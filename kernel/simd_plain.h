@@ -63,8 +63,7 @@ int peek(const uint32_t* visited, const int32_t* list, int width, uint32_t nodes
                                (static_cast<uint64_t>(static_cast<uint32_t>(nodes[i])) << 1);
         if (*size == capacity && entry >= pool[*size - 1]) continue;
         const char* list = reinterpret_cast<const char*>(lists + static_cast<int64_t>(nodes[i]) * width);
-        __builtin_prefetch(list);
-        __builtin_prefetch(list + 64);
+        for (int at = 0; at < 4 * width; at += 64) __builtin_prefetch(list + at);
         int low = 0;
         for (int count = *size; count > 0;) {
             const int half = count / 2;
