@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace nearrow {
+namespace {
+
+constexpr int64_t kSmall =
+    64;  // nodes of a batch, up to which sharing side work between threads costs more than it saves
+
+}  // namespace
 
 Grower::Grower(const BuildRows& rows, std::vector<Layer>& layers, const GrowOptions& options, Team& team)
     : rows_(&rows), layers_(&layers), options_(options), team_(&team) {
@@ -25,18 +31,19 @@ void Grower::sort_by_place(int level, const int32_t* nodes, int64_t n) {
     batch_.resize(static_cast<size_t>(n));
     const int top = static_cast<int>(layers_->size()) - 1;
     const int lowest = level + 1;  // of the levels above; the walk goes down this one itself
+    for (int64_t i = 0; i < n; ++i) batch_[static_cast<size_t>(i)] = {0, nodes[i], 0, top};
+    if (n <= kSmall || top <= lowest) return;
     team_->each(n, 32, [&](int thread, int64_t begin, int64_t end) {
         Worker& worker = workers_[static_cast<size_t>(thread)];
         worker.linker.use_products(false);
         for (int64_t i = begin; i < end; ++i) {
             Arrival& arrival = batch_[static_cast<size_t>(i)];
-            arrival = {0, nodes[i], 0};
-            if (top <= lowest) continue;
             worker.linker.scorer().set(arrival.node);
             // A level holds a sixteenth of the one below: cells of two levels are fine enough, and large enough to pay.
             const int coarse = std::min(lowest + 1, top);
             const int32_t outer = enter(worker, coarse, top, 0);
             arrival.entry = enter(worker, lowest, coarse, outer);
+            arrival.level = lowest;
             arrival.cell =
                 (static_cast<uint64_t>(static_cast<uint32_t>(outer)) << 32) | static_cast<uint32_t>(arrival.entry);
         }
@@ -66,7 +73,7 @@ void Grower::find_links(Worker& worker, int level, const Arrival& arrival, int32
     linker.scorer().set(arrival.node);
     worker.chosen.clear();
     if (rows_->norms.empty()) {
-        const int32_t entry = linked(level, enter(worker, level, std::min(level + 1, top), arrival.entry));
+        const int32_t entry = linked(level, enter(worker, level, arrival.level, arrival.entry));
         walk(layer.view(), linker.scorer(), &entry, 1, options_.ef, worker.scratch, worker.counters);
         take(worker, worker.scratch.pool, arrival.node);
         linker.extend(worker.candidates, select, worker.chosen);
@@ -74,7 +81,7 @@ void Grower::find_links(Worker& worker, int level, const Arrival& arrival, int32
         int32_t entries[2];
         entries[0] = linked(level, enter(worker, level, top, 0));
         linker.use_products(false);
-        entries[1] = linked(level, enter(worker, level, std::min(level + 1, top), arrival.entry));
+        entries[1] = linked(level, enter(worker, level, arrival.level, arrival.entry));
         walk_both(layer.view(), linker.scorer(), entries, entries[0] == entries[1] ? 1 : 2, options_.ef, worker.both,
                   worker.counters);
         linker.use_products(true);
@@ -142,12 +149,16 @@ void Grower::insert(int level, const int32_t* nodes, int64_t n, const std::funct
                     });
         // Each thread owns blocks of targets, whatever their number: the edges of one target are always handled
         // together.
-        const int threads = team_->size();
+        const int threads = batch <= kSmall ? 1 : team_->size();
+        const auto share = [&](const auto& task) {
+            if (threads == 1) return task(0);
+            team_->run(task);
+        };
         const auto owner = [&](int32_t target) {
             return static_cast<int>((static_cast<uint32_t>(target) >> 6) % static_cast<uint32_t>(threads));
         };
         std::vector<size_t> totals(static_cast<size_t>(threads), 0);
-        team_->run([&](int thread) {
+        share([&](int thread) {
             std::vector<int32_t>& mine = touched[static_cast<size_t>(thread)];
             mine.clear();
             size_t sum = 0;
@@ -165,7 +176,7 @@ void Grower::insert(int level, const int32_t* nodes, int64_t n, const std::funct
             sum += own;
         }
         edges.resize(sum);
-        team_->run([&](int thread) {
+        share([&](int thread) {
             size_t next = totals[static_cast<size_t>(thread)];
             for (const int32_t target : touched[static_cast<size_t>(thread)]) {
                 offsets[static_cast<size_t>(target)] = static_cast<int32_t>(next);
@@ -187,18 +198,20 @@ void Grower::insert(int level, const int32_t* nodes, int64_t n, const std::funct
                 present[static_cast<size_t>(batch_[static_cast<size_t>(i)].node)] = 1;
             }
         });
-        for (int owned = 0; owned < threads; ++owned) {
-            const std::vector<int32_t>& targets = touched[static_cast<size_t>(owned)];
-            team_->each(static_cast<int64_t>(targets.size()), 16, [&](int thread, int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; ++i) {
-                    const int32_t target = targets[static_cast<size_t>(i)];
-                    const auto at = static_cast<size_t>(target);
-                    link_back(workers_[static_cast<size_t>(thread)], layer, target, edges.data() + offsets[at],
-                              static_cast<size_t>(counts[at]));
-                    counts[at] = 0;
-                }
-            });
+        for (int owned = 1; owned < threads; ++owned) {
+            const std::vector<int32_t>& more = touched[static_cast<size_t>(owned)];
+            touched[0].insert(touched[0].end(), more.begin(), more.end());
         }
+        const std::vector<int32_t>& targets = touched[0];
+        team_->each(static_cast<int64_t>(targets.size()), 16, [&](int thread, int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+                const int32_t target = targets[static_cast<size_t>(i)];
+                const auto at = static_cast<size_t>(target);
+                link_back(workers_[static_cast<size_t>(thread)], layer, target, edges.data() + offsets[at],
+                          static_cast<size_t>(counts[at]));
+                counts[at] = 0;
+            }
+        });
         done += batch;
         linked += batch;
         if (after) after(done);

@@ -54,14 +54,16 @@ class Grower {
     struct Arrival {
         uint64_t cell;
         int32_t node;
-        int32_t entry;
+        int32_t entry;  // of the lowest level that was gone down
+        int level;
         bool operator<(const Arrival& other) const {
             return cell != other.cell ? cell < other.cell : node < other.node;
         }
     };
     // Down the levels above `level`, from `top` on; `entry` is where it came to.
     int32_t enter(Worker& worker, int level, int top, int32_t entry);
-    // Nodes near each other one after the other, so that what their walks read is still in the cache.
+    // Nodes near each other one after the other, so that what their walks read is still in the cache; small batches as
+    // they come.
     void sort_by_place(int level, const int32_t* nodes, int64_t n);
     // `entry`, or a node that the level links while it does not link that one.
     int32_t linked(int level, int32_t entry) const;

@@ -89,7 +89,7 @@ std::vector<CurvePoint> run(const CurveInput& input, const GraphView& graph, con
     std::vector<int64_t> hundreds(samples.size());
     for (const int beam : kBeams) {
         const size_t asked = beam > kWide ? (samples.size() + 1) / 2 : samples.size();
-        team.each(static_cast<int64_t>(asked), 8, [&](int, int64_t begin, int64_t end) {
+        team.each(static_cast<int64_t>(asked), 4, [&](int, int64_t begin, int64_t end) {
             Searcher searcher(graph, *input.vectors);
             int64_t positions[kTruth];
             float distances[kTruth];
@@ -124,7 +124,9 @@ CurveResult measure_curve(const CurveInput& input, Team& team) {
         load_query(*input.vectors, (*input.leader)[node], sample.query);
         samples.push_back(std::move(sample));
     }
-    team.each(static_cast<int64_t>(samples.size()), 32,
+    // Groups read the codes once for all of their queries, but every thread should have the same number of them.
+    const auto group = std::clamp<int64_t>(static_cast<int64_t>(samples.size()) / (4 * team.size()), 4, 32);
+    team.each(static_cast<int64_t>(samples.size()), group,
               [&](int, int64_t begin, int64_t end) { find_truth(input, samples, begin, end); });
 
     std::vector<LevelView> levels;
