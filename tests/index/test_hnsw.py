@@ -100,9 +100,11 @@ def test_dot_finds_long_rows() -> None:
     rows, queries = draw(5000, 64), draw(100, 64, seed=2)
     norms = np.exp(np.random.default_rng(3).normal(0, 0.4, len(rows))).astype(np.float32)
     rows = np.ascontiguousarray(rows * norms[:, None])
-    index = HnswIndex.build(rows, "dot")
+    index = HnswIndex.build(rows, "dot", threads=1)
     true = flat_search(Vectors(rows), "dot", queries, 10)[0]
     assert recall(index.search(queries, 10, ef_search=128)[0], true) >= 0.95
+    assert index.check() == []  # short rows can be reached, too
+    assert HnswIndex.build(rows, "dot", threads=3).graph.buffer == index.graph.buffer
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 7, 16, 63, 64, 65, 127, 129, 200, 1030])
