@@ -7,7 +7,8 @@
 namespace nearrow {
 namespace {
 
-constexpr size_t kRowsAhead = 4;     // vectors that are on their way while one is measured
+constexpr size_t kRowsAhead = 8;     // vectors that are on their way while one is measured
+constexpr size_t kRowsLearnt = 4;    // of the k nearest, those beyond which the error of 8-bit codes is known
 constexpr double kDeviations = 4.0;  // of the error of 8-bit codes, within which a row is still measured
 
 }  // namespace
@@ -24,7 +25,10 @@ size_t Searcher::refine(int64_t k) {
     const Pool& pool = scratch_.pool;
     const auto size = static_cast<size_t>(pool.size());
     nodes_.resize(size);
-    for (size_t i = 0; i < size; ++i) nodes_[i] = pool_node(pool.data()[i]);
+    for (size_t i = 0; i < size; ++i) {
+        nodes_[i] = pool_node(pool.data()[i]);
+        __builtin_prefetch(graph_->positions_of(nodes_[i]).data());  // else each row's fetch waits for where it lies
+    }
     // More for a wide beam: who asks for it wants the last neighbours too.
     const auto wanted = static_cast<size_t>(k + std::max({int64_t{4}, k / 5, static_cast<int64_t>(size / 12)}));
     if (size <= wanted) return size;
@@ -32,7 +36,7 @@ size_t Searcher::refine(int64_t k) {
         keys_.resize(size);
         const Simd& loops = simd();
         // The nearest by 4-bit codes will be measured whatever their 8-bit codes say.
-        for (size_t i = 0; i < kRowsAhead; ++i) fetch_row(nodes_[i]);
+        for (size_t i = 0; i < std::min(static_cast<size_t>(k), 2 * kRowsAhead); ++i) fetch_row(nodes_[i]);
         loops.eight_l2(graph_->codes(), code_query_.eight(), nodes_.data(), static_cast<int>(size), 0, keys_.data());
         if (graph_->metric() == Metric::dot) {
             const float unit = unit_key(graph_->codebook().step, true);
@@ -112,9 +116,9 @@ int64_t Searcher::finish(int64_t k, const AcceptBits& accept, int64_t* positions
     size_t first = 0;
     const auto nearest = static_cast<size_t>(k);
     // A wide beam is asked for by who wants the last neighbours too: then nothing likely is left unmeasured.
-    const bool may_leave_out = likely <= 2 * nearest && nearest >= 2 * kRowsAhead;
+    const bool may_leave_out = likely <= 2 * nearest && nearest >= 2 * kRowsLearnt;
     if (!scanned_ && accept.data == nullptr && !estimates_.empty() && may_leave_out) {
-        first = nearest - kRowsAhead;
+        first = nearest - kRowsLearnt;
         measure(0, first, nearest, k, accept);
         likely = worth_measuring(nearest, likely);
     }
