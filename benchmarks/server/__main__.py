@@ -18,6 +18,7 @@ from pyarrow import flight
 
 import nearrow
 from benchmarks.data import wordnet_table
+from benchmarks.server.asking import BARE
 from benchmarks.server.measures import BareExchange, bare_scan, bulk, float32_matrix, interleaved, scan_rate
 from benchmarks.server.processes import Running, run_clients, start_bare, start_server, stopping
 
@@ -99,17 +100,22 @@ def latency(library: Path, table: Path, rows: pa.Table, arguments: argparse.Name
 
 
 def throughput(library: Path, table: Path, rows: pa.Table, arguments: argparse.Namespace) -> Iterator[Line]:
-    """One client process and eight."""
-    with stopping(start_server(library)) as server:
-        rates = {count: clients_rate(server, count, arguments.seconds) for count in (1, 8, 1, 8)}
-    one, eight = rates[1][0], rates[8][0]
-    yield "searches a second, 1 client", f"{one:,.0f}", f"the client takes {rates[1][1]:.2f} cores"
-    yield "searches a second, 8 clients", f"{eight:,.0f}", f"{eight / one:.2f} × one; clients {rates[8][1]:.2f} cores"
+    """One client process and eight, and the same of round trips to the bare server: the ratio that there is to have."""
+    with stopping(start_server(library)) as server, stopping(start_bare(table)) as bare:
+        asked = ((server, NAME, 1), (server, NAME, 8), (bare, BARE, 1), (bare, BARE, 8))
+        rates = [clients_rate(*one, arguments.seconds) for one in 2 * asked][len(asked) :]
+    for what, (one, one_cores), (eight, eight_cores) in (("searches", *rates[:2]), ("bare round trips", *rates[2:])):
+        yield f"{what} a second, 1 client", f"{one:,.0f}", f"the client takes {one_cores:.2f} cores"
+        yield (
+            f"{what} a second, 8 clients",
+            f"{eight:,.0f}",
+            f"{eight / one:.2f} × one; clients {eight_cores:.2f} cores",
+        )
 
 
-def clients_rate(server: Running, count: int, lasting: float) -> tuple[float, float]:
+def clients_rate(server: Running, collection: str, count: int, lasting: float) -> tuple[float, float]:
     """Answers a second, and processor time of all clients a second."""
-    found = run_clients("benchmarks.server.asking", [server.location, NAME, str(lasting)], count)
+    found = run_clients("benchmarks.server.asking", [server.location, collection, str(lasting)], count)
     return sum(one["rate"] for one in found), sum(one["processor"] for one in found)
 
 
