@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from random import Random
 
 import pytest
-from damage import flip, folder, largest, make, reader
+from damage import flip, folder, largest, make, reader, rows
 
 import nearrow
+from nearrow.collection import Collection
 
 KINDS = {
     "rows.arrow": "rows",
@@ -72,3 +75,30 @@ def test_damaged_text_index_is_found(tmp_path: Path) -> None:
     flip(largest(tmp_path, "text/*.store"))
     problems = nearrow.connect(tmp_path).check_collection("docs").problems
     assert [(problem.file, problem.severity) for problem in problems] == [("text", "derived")]
+
+
+def write_a_lot(docs: Collection, turns: int) -> None:
+    random = Random(5)
+    for turn in range(turns):
+        ids = random.sample(range(200), 70 if turn % 5 == 0 else 3)  # 70 are a bulk load: a segment, not log records
+        docs.upsert([{**row, "text": f"turn {turn}"} for n in ids for row in rows(n, n + 1)])
+        docs.delete([f"id-{n}" for n in random.sample(range(200), 2)])
+        if turn % 7 == 0:
+            docs.search(text="turn")
+        if turn % 11 == 0:
+            docs.compact()
+
+
+def test_check_beside_a_busy_writer_takes_no_progress_for_damage(tmp_path: Path) -> None:
+    make(tmp_path, text=True)
+    with nearrow.connect(tmp_path) as db, ThreadPoolExecutor(1) as pool:
+        docs = db.collection("docs")
+        busy = pool.submit(write_a_lot, docs, 40)
+        checks = 0
+        while not busy.done() or checks == 0:
+            report = docs.check()
+            assert report.ok, str(report)
+            checks += 1
+            wait([busy], timeout=0.02)  # so that the writer gets on
+        busy.result()
+        assert docs.check().ok
