@@ -15,7 +15,7 @@ from random import Random
 
 from benchmarks.faults.batches import Promise, batch
 from benchmarks.faults.crashes import DISK_MEGABYTES, Figures
-from benchmarks.faults.looking import Open, judge, look
+from benchmarks.faults.looking import SECONDS_MAX, Open, judge, look
 from nearrow.testing.children import Child, Report, killed_at_the_end, run_child
 from nearrow.testing.small_disk import small_disk
 
@@ -50,7 +50,7 @@ def full_disk(open_store: Open, cycles: int, seed: int) -> Figures:
                 number += 1
             store.close()
 
-        ending = Child(task, seconds_max=150).end()
+        ending = Child(task, seconds_max=SECONDS_MAX).end()
         last, after_refusal, refusals, unsure = 0, 0, [], []
         for told in ending.reports:
             kind, number, *error = told.split(" ", 2)
@@ -112,7 +112,7 @@ def _traced_writes(open_store: Open, expression: str) -> tuple[list[str], int]:
             os._exit(0)
 
         trace = Path(folder) / "trace"
-        with killed_at_the_end(Child(task, seconds_max=60)) as child:
+        with killed_at_the_end(Child(task, seconds_max=SECONDS_MAX)) as child:
             assert child.report() == "ready", child.end().error
             command = ["strace", "-f", "-p", str(child.pid), "-o", str(trace), "-e", expression]
             with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
@@ -203,9 +203,9 @@ def two_writers(open_store: Open, cycles: int, seed: int) -> Figures:
             _write_some(store, [2, 4], report)
             store.close()
 
-        with killed_at_the_end(Child(first, seconds_max=60)) as child:
+        with killed_at_the_end(Child(first, seconds_max=SECONDS_MAX)) as child:
             child.report()
-            other = Child(second, seconds_max=30).end()
+            other = Child(second, seconds_max=SECONDS_MAX).end()
             os.write(write_end, b"g")
             ending = child.end()
         os.close(read_end)
