@@ -4,8 +4,9 @@
 
 Through `Collection.count` and `Collection.facets`, over one segment in memory whose columns are made up: numbers, times, a
 flag, a string of twenty values, a string of its own for each row, lists of tags, a struct. Each pass of a condition has
-another operand, so that nothing is remembered ("cold"); then the last one is asked again. Of a facet, the first count
-numbers the values; every later one, here under another filter each time, uses the numbers. Best of the passes, in
+another operand, so that no answer is remembered ("cold": the best pass); then the last one is asked again. "first" is the
+first pass: the first condition on a field of few strings numbers them. So does the first count of a facet, asked of a
+collection that was asked nothing before; every later one, here under another filter each time, uses the numbers. In
 milliseconds. Writes benchmarks/results/filter-rates.md.
 """
 
@@ -98,9 +99,11 @@ def condition_rows(collection: Collection) -> list[Sequence[str]]:
     rows = []
     for name, where in CONDITIONS.items():
         asked = [where(number) for number in range(PASSES)]
-        cold = min(milliseconds(collection.count, one) for one in asked)
+        passes = [milliseconds(collection.count, one) for one in asked]
         again = min(milliseconds(collection.count, asked[-1]) for _ in range(PASSES))
-        rows.append([name, f"{collection.count(asked[-1]):,}", f"{cold:.2f}", f"{again:.3f}"])
+        rows.append(
+            [name, f"{collection.count(asked[-1]):,}", f"{passes[0]:.2f}", f"{min(passes):.2f}", f"{again:.3f}"]
+        )
         print(*rows[-1], sep=" | ", flush=True)
     return rows
 
@@ -125,11 +128,18 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=FOLDER)
     options = parser.parse_args()
     with nearrow.connect(":memory:") as database:
-        collection = database.create_collection("rows", dimension=4, metric="l2", graph_rows_min=10**9)
-        collection.add(rows_of(options.rows))
-        collection.flush()
-        conditions = markdown(["condition", "rows that pass", "cold, ms", "again, ms"], condition_rows(collection))
-        facets = markdown(["facet", "first, ms", "all rows, ms", "half of them, ms"], facet_rows(collection))
+        rows = rows_of(options.rows)
+        collection, other = (
+            database.create_collection(name, dimension=4, metric="l2", graph_rows_min=10**9)
+            for name in ("rows", "other")
+        )
+        for one in (collection, other):
+            one.add(rows)
+            one.flush()
+        conditions = markdown(
+            ["condition", "rows that pass", "first, ms", "cold, ms", "again, ms"], condition_rows(collection)
+        )
+        facets = markdown(["facet", "first, ms", "all rows, ms", "half of them, ms"], facet_rows(other))
     text = f"# Filters and facets over {options.rows:,} rows\n\n{conditions}\n\n{facets}\n"
     (options.results / "filter-rates.md").write_text(text)
 

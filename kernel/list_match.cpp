@@ -20,9 +20,11 @@ std::uint64_t marks_at(std::span<const std::uint8_t> marks, std::uint64_t begin,
     return (word >> (begin % 8)) & ((std::uint64_t{1} << count) - 1);
 }
 
-template <class Offset>
+template <class Offset, bool kEvery>
 void match(const std::byte* offsets, std::size_t rows, std::span<const std::uint8_t> marks, std::uint64_t first,
-           std::uint64_t elements, bool every, std::uint8_t* bits) {
+           std::uint64_t elements, std::uint8_t* bits) {
+    // Lists of fewer than kAtOnce elements that end before this are told by one word.
+    const std::uint64_t easy = marks.size() >= 8 ? std::min<std::uint64_t>(elements, 8 * (marks.size() - 8)) : 0;
     Offset before;
     std::memcpy(&before, offsets, sizeof before);
     for (std::size_t base = 0; base < rows; base += 8) {
@@ -31,10 +33,19 @@ void match(const std::byte* offsets, std::size_t rows, std::span<const std::uint
         for (std::size_t row = base; row < last; ++row) {
             Offset after;
             std::memcpy(&after, offsets + (row + 1) * sizeof after, sizeof after);
-            const bool inside = (first <= before) & (before <= after) & (after - first <= elements);
-            std::uint64_t begin = inside ? before - first : 0;
-            std::uint64_t left = inside ? after - before : 0;
+            std::uint64_t begin = before - first;
+            std::uint64_t left = static_cast<std::uint64_t>(after) - before;
             before = after;
+            if (begin < easy && left < kAtOnce && begin + left <= easy) [[likely]] {
+                std::uint64_t word;
+                std::memcpy(&word, marks.data() + begin / 8, sizeof word);
+                word >>= begin % 8;
+                const std::uint64_t all = (std::uint64_t{1} << left) - 1;
+                byte |= static_cast<unsigned>(kEvery ? (~word & all) == 0 : (word & all) != 0) << (row - base);
+                continue;
+            }
+            const bool inside = begin <= elements && left <= elements - begin;
+            if (!inside) continue;
             bool some = false;
             bool all = true;
             do {
@@ -45,10 +56,17 @@ void match(const std::byte* offsets, std::size_t rows, std::span<const std::uint
                 begin += count;
                 left -= count;
             } while (left > 0);
-            byte |= static_cast<unsigned>(inside & (every ? all : some)) << (row - base);
+            byte |= static_cast<unsigned>(kEvery ? all : some) << (row - base);
         }
         bits[base >> 3] = static_cast<std::uint8_t>(byte);
     }
+}
+
+template <class Offset>
+void match(const std::byte* offsets, std::size_t rows, std::span<const std::uint8_t> marks, std::uint64_t first,
+           std::uint64_t elements, bool every, std::uint8_t* bits) {
+    every ? match<Offset, true>(offsets, rows, marks, first, elements, bits)
+          : match<Offset, false>(offsets, rows, marks, first, elements, bits);
 }
 
 }  // namespace

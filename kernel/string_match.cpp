@@ -13,12 +13,6 @@ constexpr std::size_t kFewTries = 1000;     // factors tried until no two collid
 constexpr std::size_t kSlotsPerValue = 8;   // mostly empty, so that the branch for "not there" is predicted
 constexpr std::size_t kLengthsTold = 4096;  // longer strings are all taken to be possible
 
-std::size_t hash_of(std::uint64_t first, std::uint64_t last, std::size_t length) {
-    std::uint64_t mixed = (first ^ std::rotl(last, 29) ^ (length << 3)) * 0x9E3779B97F4A7C15U;
-    mixed ^= mixed >> 32;
-    return static_cast<std::size_t>(mixed * 0xD6E8FEB86659FD93U >> 16);
-}
-
 std::size_t few_slot(std::uint64_t factor, int shift, std::uint64_t first, std::uint64_t last, std::size_t length) {
     return static_cast<std::size_t>(((first ^ std::rotl(last, 29)) + length) * factor >> shift);
 }
@@ -38,7 +32,7 @@ StringSet::StringSet(std::span<const std::string_view> values) {
         const std::uint64_t last = one.last_word(0, value.size());
         const auto* at = reinterpret_cast<const std::byte*>(value.data());
         if (contains(at, value.size(), first, last)) continue;
-        std::size_t slot = hash_of(first, last, value.size()) & mask_;
+        std::size_t slot = hash_of_ends(first, last, value.size()) & mask_;
         while (slots_[slot] >= 0) slot = (slot + 1) & mask_;
         slots_[slot] = static_cast<std::int32_t>(entries_.size());
         entries_.push_back({first, last, value.size(), bytes_.size()});
@@ -72,7 +66,7 @@ void StringSet::spread_few() {
 }
 
 bool StringSet::contains(const std::byte* at, std::size_t length, std::uint64_t first, std::uint64_t last) const {
-    for (std::size_t slot = hash_of(first, last, length) & mask_; slots_[slot] >= 0; slot = (slot + 1) & mask_) {
+    for (std::size_t slot = hash_of_ends(first, last, length) & mask_; slots_[slot] >= 0; slot = (slot + 1) & mask_) {
         const Entry& entry = entries_[static_cast<std::size_t>(slots_[slot])];
         if (entry.first != first || entry.last != last || entry.length != length) continue;
         if (length <= 16 || std::memcmp(bytes_.data() + entry.rest, at, length) == 0) return true;

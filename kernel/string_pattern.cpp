@@ -54,14 +54,18 @@ void StringPattern::match(std::span<const std::byte> offsets, bool wide, std::sp
     const StringRows wanted({reinterpret_cast<const std::byte*>(text_.data()), size});
     const bool begin = place_ != Place::end;
     const std::uint64_t word = begin ? wanted.first_word(0, size) : wanted.end_word(size, size);
+    const bool longer = size > 8;
+    if (!begin) {
+        return strings.each(offsets, wide, rows, bits, [&](std::size_t start, std::size_t length) {
+            const bool alike = length >= size && strings.ends_with(start + length, size, word);
+            return alike && (!longer || std::memcmp(strings.at(start + length - size), text_.data(), size) == 0);
+        });
+    }
+    const std::uint64_t mask = StringRows::mask_of(size);
     strings.each(offsets, wide, rows, bits, [&](std::size_t start, std::size_t length) {
         const bool fits = length >= size;
-        const std::size_t at = begin ? start : start + length - (fits ? size : length);
-        const std::size_t taken = fits ? size : 0;
-        const bool alike =
-            fits & (word == (begin ? strings.first_word(at, taken) : strings.end_word(at + taken, taken)));
-        if (!alike || size <= 8) return alike;
-        return std::memcmp(strings.at(at), text_.data(), size) == 0;
+        const bool alike = fits & (strings.masked_word(start & StringRows::only_if(fits), mask) == word);
+        return alike && (!longer || std::memcmp(strings.at(start), text_.data(), size) == 0);
     });
 }
 

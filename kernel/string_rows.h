@@ -6,12 +6,32 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 
 namespace nearrow {
+
+// A hash of what tells a string: its first and last 8 bytes and its length.
+inline std::size_t hash_of_ends(std::uint64_t first, std::uint64_t last, std::size_t length) {
+    std::uint64_t mixed = (first ^ std::rotl(last, 29) ^ (length << 3)) * 0x9E3779B97F4A7C15U;
+    mixed ^= mixed >> 32;
+    return static_cast<std::size_t>(mixed * 0xD6E8FEB86659FD93U >> 16);
+}
+
+// The offset of a row, 8 bytes if `wide`, else 4, read unaligned.
+inline std::size_t string_offset(std::span<const std::byte> offsets, bool wide, std::size_t row) {
+    if (wide) {
+        std::uint64_t value;
+        std::memcpy(&value, offsets.data() + row * sizeof value, sizeof value);
+        return static_cast<std::size_t>(value);
+    }
+    std::uint32_t value;
+    std::memcpy(&value, offsets.data() + row * sizeof value, sizeof value);
+    return value;
+}
 
 class StringRows {
   public:
@@ -54,6 +74,14 @@ class StringRows {
     std::uint64_t end_word(std::size_t end, std::size_t length) const {
         const std::size_t wanted = std::min<std::size_t>(length, 8);
         return first_word(end - wanted, wanted);
+    }
+
+    // Whether a string of at least `size` bytes ends with `word`, the integer of its last min(size, 8) bytes.
+    bool ends_with(std::size_t end, std::size_t size, std::uint64_t word) const {
+        const std::size_t wanted = std::min<std::size_t>(size, 8);
+        if (end >= 8 && wanted > 0) [[likely]]
+            return load(end - 8) >> (64 - 8 * wanted) == word;
+        return end_word(end, wanted) == word;
     }
 
     // Sets bit i if test(start, length) holds for string i; zeros past the end. Offsets are read unaligned.

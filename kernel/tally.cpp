@@ -12,7 +12,8 @@ constexpr std::size_t kSidesMax = 1 << 14;  // numbers up to which they stay in 
 
 }  // namespace
 
-bool tally(std::span<const std::int32_t> numbers, std::span<const std::int32_t> starts, const std::uint8_t* wanted,
+template <class Number>
+bool tally(std::span<const Number> numbers, std::span<const std::int32_t> starts, const std::uint8_t* wanted,
            std::size_t rows, std::span<std::int64_t> counts) {
     const std::size_t distinct = counts.size();
     const std::size_t sides = distinct <= kSidesMax ? kSides : 1;
@@ -39,5 +40,10 @@ bool tally(std::span<const std::int32_t> numbers, std::span<const std::int32_t> 
     }
     return sound;
 }
+
+template bool tally<std::uint8_t>(std::span<const std::uint8_t>, std::span<const std::int32_t>, const std::uint8_t*,
+                                  std::size_t, std::span<std::int64_t>);
+template bool tally<std::int32_t>(std::span<const std::int32_t>, std::span<const std::int32_t>, const std::uint8_t*,
+                                  std::size_t, std::span<std::int64_t>);
 
 }  // namespace nearrow

@@ -10,7 +10,8 @@ namespace nearrow {
 // Adds to counts[n] how often n is among the numbers of the wanted rows (a bit each; null data: all of them).
 // starts: rows + 1 positions in `numbers` where each row's begin; empty: row i has number i.
 // Returns false, having counted in part, when a number or a position lies outside.
-bool tally(std::span<const std::int32_t> numbers, std::span<const std::int32_t> starts, const std::uint8_t* wanted,
+template <class Number>
+bool tally(std::span<const Number> numbers, std::span<const std::int32_t> starts, const std::uint8_t* wanted,
            std::size_t rows, std::span<std::int64_t> counts);
 
 }  // namespace nearrow

@@ -2,6 +2,7 @@
 #include <nanobind/stl/optional.h>
 
 #include "../list_match.h"
+#include "../numbering.h"
 #include "../tally.h"
 #include "arrays.h"
 #include "lent.h"
@@ -26,9 +27,17 @@ nb::object match(nb::handle offsets, std::size_t offset, std::size_t length, boo
     return nb::cast(bits.array({size}));
 }
 
-using Numbers = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <class Number>
+using Array = nb::ndarray<const Number, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Places = Array<std::int32_t>;
 
-nb::object count(const Numbers& numbers, const std::optional<Numbers>& starts, const std::optional<Bits>& wanted,
+template <class Number>
+std::span<const Number> span_of(const Array<Number>& array) {
+    return {array.data(), array.shape(0)};
+}
+
+template <class Number>
+nb::object count(const Array<Number>& numbers, const std::optional<Places>& starts, const std::optional<Bits>& wanted,
                  std::size_t rows, std::size_t distinct) {
     if (starts.has_value() ? starts->shape(0) != rows + 1 : numbers.shape(0) != rows)
         throw std::invalid_argument("the numbers do not belong to so many rows");
@@ -39,13 +48,76 @@ nb::object count(const Numbers& numbers, const std::optional<Numbers>& starts, c
     bool sound = true;
     {
         const nb::gil_scoped_release release;
-        const auto begins = starts.has_value() ? std::span<const std::int32_t>(starts->data(), starts->shape(0))
-                                               : std::span<const std::int32_t>();
-        sound = tally({numbers.data(), numbers.shape(0)}, begins, wanted.has_value() ? wanted->data() : nullptr, rows,
-                      {counts.data, distinct});
+        const auto begins = starts.has_value() ? span_of<std::int32_t>(*starts) : std::span<const std::int32_t>();
+        sound = tally<Number>(span_of<Number>(numbers), begins, wanted.has_value() ? wanted->data() : nullptr, rows,
+                              {counts.data, distinct});
     }
     if (!sound) throw std::invalid_argument("a number or a row's place lies outside");
     return nb::cast(counts.array({distinct}));
+}
+
+// Strings of Arrow columns become numbers; None beyond the limit.
+nb::object number(StringNumbers& numbering, nb::handle offsets, nb::handle data, nb::handle valid, std::size_t offset,
+                  std::size_t length, bool wide) {
+    const Lent lent(offsets);
+    const Lent bytes(data);
+    const Lent flags(valid);
+    const auto positions = offsets_of(lent, offset, length, wide);
+    if (!flags.bytes().empty() && flags.bytes().size() < (offset + length + 7) / 8)
+        throw std::invalid_argument("the column's validity is shorter than its rows");
+    Output<std::int32_t> numbers(length);
+    bool few = true;
+    {
+        const nb::gil_scoped_release release;
+        few = numbering.number(positions, wide, bytes.bytes(), flags.bytes(), offset, length, numbers.data);
+    }
+    return few ? nb::cast(numbers.array({length})) : nb::none();
+}
+
+// (the bytes of all strings, where each begins)
+nb::object values_of(const StringNumbers& numbering) {
+    const auto& starts = numbering.starts();
+    Output<std::int64_t> places(starts.size());
+    std::copy(starts.begin(), starts.end(), places.data);
+    return nb::make_tuple(nb::bytes(numbering.bytes().data(), numbering.bytes().size()), places.array({starts.size()}));
+}
+
+nb::object once(const Places& numbers, const Array<std::int64_t>& places, std::size_t distinct) {
+    if (places.shape(0) == 0) throw std::invalid_argument("there is no place");
+    Output<std::int32_t> kept(numbers.shape(0));
+    Output<std::int32_t> starts(places.shape(0));
+    std::int64_t written = 0;
+    {
+        const nb::gil_scoped_release release;
+        written =
+            once_each(span_of<std::int32_t>(numbers), span_of<std::int64_t>(places), distinct, kept.data, starts.data);
+    }
+    if (written < 0) throw std::invalid_argument("a number or a row's place lies outside");
+    return nb::make_tuple(kept.array({static_cast<std::size_t>(written)}), starts.array({places.shape(0)}));
+}
+
+template <class Number>
+nb::object mark(const Array<Number>& numbers, const Bits& marks) {
+    const std::size_t size = (numbers.shape(0) + 7) / 8;
+    Output<std::uint8_t> bits(size);
+    {
+        const nb::gil_scoped_release release;
+        marked<Number>(span_of<Number>(numbers), {marks.data(), marks.shape(0)}, bits.data);
+    }
+    return nb::cast(bits.array({size}));
+}
+
+nb::object owners(const Bits& bits, const Places& starts) {
+    if (starts.shape(0) == 0) throw std::invalid_argument("there is no place");
+    const std::size_t size = (starts.shape(0) - 1 + 7) / 8;
+    Output<std::uint8_t> rows(size);
+    bool sound = true;
+    {
+        const nb::gil_scoped_release release;
+        sound = rows_of_marked({bits.data(), bits.shape(0)}, span_of<std::int32_t>(starts), rows.data);
+    }
+    if (!sound) throw std::invalid_argument("an element belongs to no row");
+    return nb::cast(rows.array({size}));
 }
 
 }  // namespace
@@ -53,5 +125,16 @@ nb::object count(const Numbers& numbers, const std::optional<Numbers>& starts, c
 void bind_columns(nb::module_& module) {
     module.def("match_lists", &match, "offsets"_a, "offset"_a, "length"_a, "wide"_a, "marks"_a, "first"_a, "elements"_a,
                "every"_a);
-    module.def("tally", &count, "numbers"_a, "starts"_a.none(), "wanted"_a.none(), "rows"_a, "distinct"_a);
+    const auto bind_loops = [&]<class Number>(Number) {
+        module.def("tally", &count<Number>, "numbers"_a, "starts"_a.none(), "wanted"_a.none(), "rows"_a, "distinct"_a);
+        module.def("marked", &mark<Number>, "numbers"_a, "marks"_a);
+    };
+    bind_loops(std::uint8_t{});
+    bind_loops(std::int32_t{});
+    module.def("once_each", &once, "numbers"_a, "places"_a, "distinct"_a);
+    module.def("rows_of_marked", &owners, "bits"_a, "starts"_a);
+    nb::class_<StringNumbers>(module, "StringNumbers", "Numbers for the different strings of Arrow columns.")
+        .def(nb::init<std::size_t>(), "limit"_a)
+        .def("number", &number, "offsets"_a, "data"_a.none(), "valid"_a.none(), "offset"_a, "length"_a, "wide"_a)
+        .def("values", &values_of);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearrow.index.columns import match_lists, tally
+from nearrow.index.columns import lists_marked, marked, match_lists, once_each, rows_marked, tally
+from nearrow.index.strings import number_strings
 
 LISTS = st.lists(st.lists(st.integers(0, 9), max_size=70), max_size=40)
 
@@ -61,3 +63,61 @@ def test_numbers_outside_of_the_table_are_refused() -> None:
     for numbers, begins, rows in (([0, 10], None, 2), ([-1, 0], None, 2), ([0, 1], starts + 1, 2), ([0, 1], starts, 3)):
         with pytest.raises(ValueError, match=r"rows|outside"):
             tally(np.array(numbers, np.int32), begins, None, rows, 10)
+
+
+TEXTS = st.lists(st.none() | st.text("ab\u00e9", max_size=20), max_size=60)
+
+
+@given(st.lists(TEXTS, max_size=3), st.booleans(), st.integers(0, 3))
+def test_strings_are_numbered_in_the_order_in_which_they_come(
+    columns: list[list[str | None]], large: bool, skipped: int
+) -> None:
+    kind = pa.large_string() if large else pa.string()
+    texts = [text for column in columns for text in column[skipped:]]
+    found = number_strings([pa.array(column, kind).slice(skipped) for column in columns])
+    assert found is not None
+    numbers, values = found
+    assert values.to_pylist() == list(dict.fromkeys(text for text in texts if text is not None))
+    assert [None, *values.to_pylist()] == list(dict.fromkeys([None, *texts]))
+    assert [values[n - 1].as_py() if n else None for n in numbers.tolist()] == texts
+
+
+def test_strings_beyond_the_limit_are_not_numbered() -> None:
+    column = pa.array([f"text {number % 700}" for number in range(2_000)])
+    assert number_strings([column], 699) is None
+    found = number_strings([column, column], 700)
+    assert found is not None
+    assert found[0].tolist() == [1 + number % 700 for number in range(2_000)] * 2
+
+
+def test_strings_outside_of_their_data_are_null() -> None:
+    offsets = np.array([0, 2, 900, 1, 3], np.int32)
+    column = pa.Array.from_buffers(pa.string(), 4, [None, pa.py_buffer(offsets), pa.py_buffer(b"abc")])
+    found = number_strings([column])
+    assert found is not None
+    assert (found[0].tolist(), found[1].to_pylist()) == ([1, 0, 0, 2], ["ab", "bc"])
+
+
+@given(LISTS, st.lists(st.booleans(), min_size=10, max_size=10), st.sampled_from([np.uint8, np.int32]))
+def test_rows_of_marked_numbers_are_found(lists: list[list[int]], marks: list[bool], kind: type) -> None:
+    places = np.cumsum([0, *map(len, lists)]).astype(np.int64)
+    flat = np.array([value for one in lists for value in one], np.int32)
+    numbers, starts = once_each(flat, places, 10)
+    kept = [numbers[begin:end].tolist() for begin, end in pairwise(starts)]
+    assert kept == [list(dict.fromkeys(one)) for one in lists]
+    bits = marked(numbers.astype(kind), np.array(marks))
+    assert unpacked(bits, len(numbers)) == [marks[number] for number in numbers.tolist()]
+    some = [any(marks[n] for n in one) for one in lists]
+    assert unpacked(rows_marked(bits, starts), len(lists)) == some
+    for first in {0, len(lists) // 2}:
+        rows = len(lists) - first
+        assert unpacked(lists_marked(bits, starts, first, rows, every=False), rows) == some[first:]
+        every = [all(marks[n] for n in one) for one in lists[first:]]
+        assert unpacked(lists_marked(bits, starts, first, rows, every=True), rows) == every
+
+
+def test_places_outside_of_the_numbers_are_refused() -> None:
+    numbers = np.array([0, 1, 2], np.int32)
+    for places, distinct in (([0, 4], 3), ([2, 1], 3), ([-1, 1], 3), ([0, 3, 3], 2), ([0, 3, 0, 3], 3)):
+        with pytest.raises(ValueError, match="outside"):
+            once_each(numbers, np.array(places, np.int64), distinct)

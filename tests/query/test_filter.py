@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from nearrow.analytics.sql_filter import SqlFilterEngine
 from nearrow.errors import FilterError
 from nearrow.query.filter import BitmapCache, bits, columns_of, evaluate, parse_filter, prune
+from nearrow.query.filter.numbered import ValuesCache, few_values
 from nearrow.segment.zones import Zone
 
 TABLE = pa.table(
@@ -318,3 +320,27 @@ def test_sets_of_numbers_at_the_ends_of_their_range() -> None:
     for dates in (days, days[1:], days[2:], [date(1970, 1, 1), date(1970, 1, 3)]):
         kept = bits.unpack(evaluate(parse_filter({"day": {"$in": dates}}, table.schema), table), 6)
         assert kept.tolist() == [value in dates for value in table["day"].to_pylist()]
+
+
+def test_long_columns_of_few_strings_are_told_by_value() -> None:
+    rows = 300_003
+    words = ["", "noun", "verb", "noun.plant", "é", None]
+    numbers = np.random.default_rng(3).integers(0, len(words), rows)
+    lists = [None if n == 5 else [words[n], words[(n + i) % 6]][: n % 3] for i, n in enumerate(numbers.tolist())]
+    table = pa.table(
+        {"s": pa.array([words[n] for n in numbers.tolist()]), "tags": pa.array(lists, pa.list_(pa.string()))}
+    )
+    cache = ValuesCache()
+    for where in (
+        {"s": "noun"},
+        {"s": {"$ne": "noun"}},
+        {"s": {"$regex": "^n.*t$"}},
+        {"tags": {"$contains": "verb"}},
+        {"tags": {"$contains": "nowhere"}},
+        {"tags": {"$any": ["noun", "é"]}},
+        {"tags": {"$all": ["noun", "é"]}},
+    ):
+        parsed = parse_filter(where, table.schema)
+        told = evaluate(parsed, table, None, partial(few_values, cache, "part", table=table))
+        assert told.tolist() == evaluate(parsed, table).tolist(), where
+    assert cache.stats().entries == 2

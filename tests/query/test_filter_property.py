@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +28,7 @@ from hypothesis import strategies as st
 
 from nearrow.analytics.sql_filter import SqlFilterEngine
 from nearrow.query.filter import bits, evaluate, parse_filter, prune
+from nearrow.query.filter.numbered import ValuesCache, few_values
 from nearrow.segment.zones import ZoneBuilder, Zones
 
 SQL = SqlFilterEngine(threads=1)
@@ -41,6 +43,8 @@ def found(where: Any, table: pa.Table) -> list[int]:
     positions = [int(i) for i in bits.unpack(packed, len(table)).nonzero()[0]]
     assert bits.count(packed) == len(positions), "bits past the last row must be zero"
     check_pruning(parsed, table, len(positions))
+    values = partial(few_values, ValuesCache(), "part", table=table, rows_min=1)
+    assert evaluate(parsed, table, SQL, values).tolist() == packed.tolist(), "asked once for each value, another answer"
     return positions
 
 

@@ -107,6 +107,10 @@ def test_everything_within_a_distance_and_at_most_k_of_it(mixed: Mixed, queries:
                 assert set(hits.ids) <= set(ids)
     assert len(collection.search(queries[1], k=5, within=-1e9)) == 0
     assert collection.search(queries[1], k=None, within=np.float32(-1e9)).ids.tolist() == []
+    for k in (None, 10):
+        batch = collection.search(queries, k=k, within=within, where="year >= 2020")
+        alone = [collection.search(query, k=k, within=within, where="year >= 2020") for query in queries]
+        assert [hits.ids.tolist() for hits in batch] == [hits.ids.tolist() for hits in alone]
 
 
 def test_groups_have_at_most_their_size_and_the_nearest_rows_of_each(mixed: Mixed, queries: np.ndarray) -> None:

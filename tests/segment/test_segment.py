@@ -11,6 +11,7 @@ from segment_rows import assert_same_rows, rich_rows, simple_rows, vectors_of, w
 
 from nearrow.errors import AlreadyExistsError, CorruptionError, InvalidArgumentError, SchemaError
 from nearrow.segment.reader import Segment
+from nearrow.segment.rows import FEW_ROWS
 from nearrow.segment.writer import write_segment
 from nearrow.storage.local import LocalDirectory
 from nearrow.storage.memory import MemoryDirectory
@@ -119,6 +120,16 @@ def test_a_few_rows_are_taken_in_the_order_asked() -> None:
     segment = write_and_open(simple_rows(50), batch_rows=8)
     taken = segment.take(np.array([40, 3, 3, 17]), ["id", "missing", "year"])
     assert taken.to_pydict() == {"id": ["id-40", "id-3", "id-3", "id-17"], "year": [2040, 2003, 2003, 2017]}
+
+
+def test_few_rows_and_many_are_taken_alike() -> None:
+    segment = write_and_open(rich_rows(), batch_rows=2)
+    names = [name for name in segment.schema.names if name != "_row"]
+    order = np.arange(len(segment.table))[::-1].repeat(1 + FEW_ROWS)
+    many = [repr(row) for row in segment.take(order, names).to_pylist()]
+    for at in range(0, len(order), 1 + FEW_ROWS):
+        few = segment.take(order[at : at + 2], names).to_pylist()
+        assert [repr(row) for row in few] == many[at : at + 2]
 
 
 def test_a_segment_may_lack_columns_and_struct_fields_that_came_later() -> None:

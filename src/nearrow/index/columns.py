@@ -10,6 +10,7 @@ import pyarrow.types as pt
 from nearrow import _kernel
 
 Bits = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int32] | npt.NDArray[np.uint8]
 
 
 def match_lists(lists: pa.Array, marks: Bits, first: int, elements: int, *, every: bool) -> Bits:
@@ -23,8 +24,42 @@ def match_lists(lists: pa.Array, marks: Bits, first: int, elements: int, *, ever
     return _kernel.match_lists(lists.buffers()[1], lists.offset, len(lists), wide, marks, first, elements, every)
 
 
+def lists_marked(marks: Bits, starts: npt.NDArray[np.int32], first: int, rows: int, *, every: bool) -> Bits:
+    """Of `rows` rows from `first` on, those of which an element is marked, or every one, as packed bits.
+
+    starts: where each row's elements begin, and the end.
+    """
+    return _kernel.match_lists(starts, first, rows, False, marks, 0, int(starts[-1]), every)
+
+
+def rows_marked(marks: Bits, starts: npt.NDArray[np.int32]) -> Bits:
+    """All rows of which an element is marked: quick where few elements are. REQUIRES: those without a row are not."""
+    return _kernel.rows_of_marked(marks, starts)
+
+
+def marked(numbers: Numbers, marks: npt.NDArray[np.bool_]) -> Bits:
+    """Packed bits of whether each number is marked. REQUIRES: every number has a mark."""
+    if 2 * int(marks.sum()) <= len(marks):
+        return _kernel.marked(numbers, marks.view(np.uint8))
+    bits = np.invert(_kernel.marked(numbers, np.logical_not(marks).view(np.uint8)))
+    if len(numbers) % 8:
+        bits[-1] &= (1 << len(numbers) % 8) - 1
+    return bits
+
+
+def once_each(
+    numbers: npt.NDArray[np.int32], places: npt.NDArray[np.int64], distinct: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """(each different number of a row once, where those of each row begin). places: int64[rows + 1], as those now."""
+    return _kernel.once_each(numbers, places, distinct)
+
+
 def tally(
-    numbers: npt.NDArray[np.int32], starts: npt.NDArray[np.int32] | None, wanted: Bits | None, rows: int, distinct: int
+    numbers: Numbers,
+    starts: npt.NDArray[np.int32] | None,
+    wanted: Bits | None,
+    rows: int,
+    distinct: int,
 ) -> npt.NDArray[np.int64]:
     """How often each of the numbers 0 … distinct - 1 occurs among the wanted rows (packed bits; None: all of them).
 

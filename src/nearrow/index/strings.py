@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -53,3 +54,26 @@ class StringPattern:
             return np.zeros(0, np.uint8)
         _, offsets, data = column.buffers()
         return self._pattern.match(offsets, data, column.offset, len(column), pt.is_large_string(column.type))
+
+
+def number_strings(
+    columns: Sequence[pa.Array], values_max: int | None = None
+) -> tuple[npt.NDArray[np.int32], pa.StringArray] | None:
+    """(the number of each string, the different strings) of string arrays, one after the other.
+
+    A number is 0 for null, else 1 + a position among the different strings. None if they are more than values_max.
+    """
+    numbering = _kernel.StringNumbers(2**31 if values_max is None else values_max)
+    numbers = [np.empty(0, np.int32)]
+    for column in columns:
+        if len(column) == 0:
+            continue
+        valid, offsets, data = column.buffers()
+        wide = pt.is_large_string(column.type)
+        found = numbering.number(offsets, data, valid, column.offset, len(column), wide)
+        if found is None:
+            return None
+        numbers.append(found)
+    data, starts = numbering.values()
+    values = pa.LargeStringArray.from_buffers(len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(data))
+    return numbers[1] if len(numbers) == 2 else np.concatenate(numbers), values.cast(pa.string())

@@ -11,6 +11,7 @@ import math
 import weakref
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from nearrow.query.facets import FacetCache
 from nearrow.query.filter import BitmapCache, Filter, SqlEngine, bits, columns_of, evaluate, prune
 from nearrow.query.filter.cache import BytesCache
 from nearrow.query.filter.evaluate import SqlMasks
+from nearrow.query.filter.numbered import few_values
 from nearrow.query.parsed import ParsedFilters
 from nearrow.segment.rows import Bits
 from nearrow.segment.view import Part, View
@@ -145,7 +147,9 @@ class Filters:
         found = self.cache.get(part.key, where.key)
         if found is None:
             columns = columns_of(where.root)
-            found = evaluate(where, part.select(schema.names if columns is None else sorted(columns)), self._sql)
+            table = part.select(schema.names if columns is None else sorted(columns))
+            values = partial(few_values, self.facet_values, part.key, table=table)
+            found = evaluate(where, table, self._sql, values)
             self.cache.put(part.key, where.key, found)
         if part.alive is not None:
             found = found & part.alive

@@ -3,15 +3,15 @@
 Three kinds: counts of values, counts of ranges, and the minimum, maximum and average. Nulls are not counted. Of a list,
 each row counts once for each different element. Parts are counted on their own and then added up.
 
-The values of a field are numbered once for each immutable part (a dictionary encoding, cached); after that counting is
-a histogram of small integers.
+The values of a field are numbered once for each immutable part (filter/numbered.py); after that counting is a histogram of
+small integers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +24,12 @@ from nearrow.index.columns import tally
 from nearrow.query.filter import bits as bitmaps
 from nearrow.query.filter import operands
 from nearrow.query.filter.bits import Bits
-from nearrow.query.filter.cache import BytesCache
 from nearrow.query.filter.evaluate import evaluate
-from nearrow.query.filter.fields import chunks_of, element_of, list_parts, resolve, walk
-from nearrow.query.filter.threads import mapped
+from nearrow.query.filter.fields import chunks_of, element_of, resolve
+from nearrow.query.filter.numbered import ValuesCache, leaves, numbered_values, values_key
 from nearrow.query.filter.tree import And, Field, Filter, Node, Quantified
 from nearrow.schema import nearest_name
 
-LIST_SCAN_MAX = 16  # lists no longer than this are compared with themselves, shifted, rather than sorted
 Part = tuple[pa.Table, Bits | None, Hashable | None]
 """A part's table, the rows to count (None: all), and the key of its immutable rows (None: not to be cached)."""
 
@@ -83,23 +81,7 @@ def _range(given: Any) -> tuple[str, Any, Any]:
     return str(given.get("label") or f"{'*' if low is None else low}..{'*' if high is None else high}"), low, high
 
 
-@dataclass(frozen=True)
-class NumberedValues:
-    """A field of one part with its distinct values numbered: a number is 0 for null, else 1 + a position in `values`.
-
-    starts: for a list, where each row's numbers begin (a row has a value once); None: number i is that of row i.
-    """
-
-    numbers: npt.NDArray[np.int32]
-    values: pa.Array
-    starts: npt.NDArray[np.int32] | None
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.numbers.nbytes + self.values.nbytes + (0 if self.starts is None else self.starts.nbytes))
-
-
-FacetCache = BytesCache[NumberedValues]
+FacetCache = ValuesCache
 
 
 def count_facets(
@@ -134,89 +116,16 @@ def _leaf_type(field: Field) -> pa.DataType:
     return inner.type
 
 
-def _leaves(array: pa.Array, field: Field) -> tuple[pa.Array, npt.NDArray[np.int64] | None]:
-    """The values below the lists of `array`, and the row of each (None: one a row)."""
-    rows: npt.NDArray[np.int64] | None = None
-    while field.in_list and not pt.is_null(array.type):
-        offsets, values = list_parts(array)
-        parents = np.repeat(np.arange(len(array)), np.diff(offsets))
-        rows = parents if rows is None else rows[parents]
-        field = element_of(field)
-        array = walk(values, field.path)
-    return array, rows
-
-
-def _numbered(field: Field, leaf: pa.DataType, table: pa.Table) -> NumberedValues:
-    chunks = chunks_of(table, field)
-    if pt.is_null(leaf):
-        return NumberedValues(np.zeros(table.num_rows, dtype=np.int32), pa.nulls(0), None)
-    pieces = mapped(lambda chunk: _numbered_chunk(chunk, field, leaf), chunks)
-    encoded = pa.chunked_array([piece.values for piece in pieces], pa.dictionary(pa.int32(), leaf)).unify_dictionaries()
-    values = encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], leaf)
-    numbers = np.zeros(len(encoded), dtype=np.int32)
-    owners = np.zeros(len(encoded), dtype=np.int32)
-    at, before = 0, 0
-    for dictionary, piece in zip(encoded.chunks, pieces, strict=True):
-        end = at + len(dictionary)
-        numbers[at:end] = pc.fill_null(pc.add(dictionary.indices, 1), 0).to_numpy(zero_copy_only=False)
-        if piece.owners is not None:
-            np.add(piece.owners, before, out=owners[at:end], casting="unsafe")
-        at, before = end, before + piece.rows
-    if not field.in_list:
-        return NumberedValues(numbers, values, None)
-    starts = np.zeros(table.num_rows + 1, dtype=np.int32)
-    np.cumsum(np.bincount(owners, minlength=table.num_rows), out=starts[1:])
-    return NumberedValues(numbers, values, starts)
-
-
-class _Piece(NamedTuple):
-    """The values of a chunk as a dictionary array; for a list, each different one of a row, and the row of each."""
-
-    values: pa.DictionaryArray
-    owners: npt.NDArray[np.int64] | None
-    rows: int
-
-
-def _numbered_chunk(chunk: pa.Array, field: Field, leaf: pa.DataType) -> _Piece:
-    values, owners = _leaves(chunk, field)
-    if pt.is_null(values.type):
-        values = pa.nulls(len(values), leaf)
-    encoded = values.dictionary_encode()
-    if owners is not None and len(encoded):
-        first = _first_in_row(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), owners)
-        if not first.all():
-            encoded, owners = encoded.filter(pa.array(first)), np.compress(first, owners)
-    elif field.in_list and owners is None:  # lists that are all null
-        encoded, owners = encoded.slice(0, 0), np.zeros(0, np.int64)
-    return _Piece(encoded, owners, len(chunk))
-
-
-def _first_in_row(numbers: npt.NDArray[np.int32], owner: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Where an element is the first of its kind in its row: a row with the same element twice counts once."""
-    first = np.ones(len(numbers), dtype=bool)
-    if not len(numbers):
-        return first
-    longest = int(np.bincount(owner).max())
-    if longest <= LIST_SCAN_MAX:
-        for back in range(1, longest):
-            first[back:] &= (numbers[back:] != numbers[:-back]) | (owner[back:] != owner[:-back])
-        return first
-    keys = (owner << 32) | (numbers.astype(np.int64) + 1)
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    first[order[1:]] = keys[1:] != keys[:-1]
-    return first
-
-
 def _value_counts(
     request: FacetRequest, field: Field, leaf: pa.DataType, parts: Sequence[Part], cache: FacetCache | None
 ) -> dict[Any, int]:
     counts: dict[Any, int] = {}
     for table, wanted, key in parts:
-        name = (field.column, field.path, field.rest)
+        name = values_key(field)
         known = cache.get(key, name) if cache is not None and key is not None else None
         if known is None:
-            known = _numbered(field, leaf, table)
+            known = numbered_values(field, leaf, table)
+            assert known is not None, "no limit was given"
             if cache is not None and key is not None:
                 cache.put_sized(key, name, known, known.nbytes)
         histogram = tally(known.numbers, known.starts, wanted, table.num_rows, len(known.values) + 1)[1:]
@@ -276,7 +185,7 @@ def _stats(field: Field, leaf: pa.DataType, parts: Sequence[Part]) -> dict[str, 
         for chunk in chunks_of(table, field):
             kept = chunk if flags is None else chunk.filter(pa.array(flags[at : at + len(chunk)]))
             at += len(chunk)
-            values = pc.drop_null(_leaves(kept, field)[0])
+            values = pc.drop_null(leaves(kept, field)[0])
             if pt.is_floating(values.type):
                 values = values.filter(pc.invert(pc.is_nan(values)))
             if not len(values) or pt.is_null(values.type):

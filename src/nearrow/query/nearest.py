@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from nearrow.index.hnsw import flat_range, flat_search
 from nearrow.query.accept import Accept
+from nearrow.query.filter.threads import each
 from nearrow.query.query import Vector, VectorQuery
 from nearrow.segment.rows import Positions
 from nearrow.segment.view import Part, View
@@ -111,10 +112,15 @@ def _within(
     if query.k is not None and part.graph is not None and not query.exact:
         nearest = search_part(part, metric, queries, query.unbounded, allowed, threads)
         answers = [found if found.distance[-1] <= within else None for found in nearest]
-    return [
-        _range(part, metric, vector, within, allowed) if found is None else found
-        for vector, found in zip(queries, answers, strict=True)
-    ]
+    unanswered = [index for index, found in enumerate(answers) if found is None]
+    measured = each(
+        lambda index: _range(part, metric, queries[index], within, allowed),
+        unanswered,
+        threads if len(unanswered) > 1 else 1,
+    )
+    for index, found in zip(unanswered, measured, strict=True):
+        answers[index] = found
+    return [NOTHING_FOUND if found is None else found for found in answers]
 
 
 def _range(part: Part, metric: str, vector: Vector, within: float, allowed: Accept) -> Found:

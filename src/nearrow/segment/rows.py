@@ -18,6 +18,9 @@ Positions = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint8]
 """Packed bitmap in Arrow's order (least significant bit first)."""
 
+FEW_ROWS = 32
+"""So few are cut out one by one: quicker than an Arrow `take` for each batch, and in their order at once."""
+
 
 def batch_starts(batches: Sequence[pa.RecordBatch]) -> Positions:
     """Position of each batch's first row, and behind them the number of rows: int64 [batches + 1]."""
@@ -36,6 +39,14 @@ def take_rows(
     if len(batches) == 1:
         return pa.Table.from_batches([_take(batches[0], positions, schema)])
     owner = np.searchsorted(starts, positions, side="right") - 1
+    if len(positions) <= FEW_ROWS:
+        places = list(zip(owner.tolist(), (positions - starts[owner]).tolist(), strict=True))
+        numbers = [batches[0].schema.get_field_index(name) for name in columns]
+        arrays = [
+            pa.concat_arrays([batches[batch].column(number).slice(place, 1) for batch, place in places])
+            for number in numbers
+        ]
+        return pa.Table.from_arrays(arrays, schema=schema)
     order = np.argsort(owner, kind="stable")
     pieces = []
     for group in np.split(order, np.flatnonzero(np.diff(owner[order])) + 1):

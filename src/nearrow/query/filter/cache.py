@@ -30,7 +30,7 @@ class BytesCache(Generic[Cached]):
     """
 
     def __init__(self, bytes_max: int = BYTES_DEFAULT) -> None:
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         self._entries: OrderedDict[tuple[Hashable, Hashable], tuple[Cached, int]] = OrderedDict()
         self._bytes = 0
         self._hits = 0
@@ -50,12 +50,12 @@ class BytesCache(Generic[Cached]):
     def put_sized(self, part: Hashable, key: Hashable, value: Cached, size: int) -> None:
         """Keep `value`, which takes `size` bytes; one that is larger than the whole cache is not kept."""
         cost = size + ENTRY_BYTES
-        if cost > self._bytes_max:
+        if cost > self.bytes_max:
             return
         with self._lock:
             self._bytes += cost - self._entries.pop((part, key), (None, 0))[1]
             self._entries[(part, key)] = (value, cost)
-            while self._bytes > self._bytes_max:
+            while self._bytes > self.bytes_max:
                 _, (_, dropped) = self._entries.popitem(last=False)
                 self._bytes -= dropped
 

@@ -17,16 +17,30 @@ import pyarrow.types as pt
 
 from nearrow import compute as pc
 from nearrow.errors import FilterError
-from nearrow.index.columns import match_lists
+from nearrow.index.columns import lists_marked, marked, match_lists, rows_marked
 from nearrow.index.strings import StringSet
 from nearrow.query.filter import tree
 from nearrow.query.filter.arrow import mask_of_expression, with_columns
-from nearrow.query.filter.bits import Bits, all_of, concatenated, inverted, none_of, of_arrow, pack, where_valid
+from nearrow.query.filter.bits import (
+    Bits,
+    all_of,
+    concatenated,
+    count,
+    inverted,
+    none_of,
+    of_arrow,
+    pack,
+    unpack,
+    where_valid,
+)
 from nearrow.query.filter.fields import chunks_of, list_parts, walk
+from nearrow.query.filter.numbered import NumberedValues
 from nearrow.query.filter.patterns import matching_rows
-from nearrow.query.filter.threads import mapped
+from nearrow.query.filter.threads import each, mapped
 
 LOOKUP_SPAN_MAX = 1 << 22  # a set of integers closer together than this is a table of flags, not a hash table
+SPARSE = 64  # where fewer of the rows have a marked element, each of these is looked for
+SHARED_ROWS = 1 << 17  # lists looked at by one thread; divisible by 8
 OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
 }  # fmt: skip
@@ -42,18 +56,23 @@ class SqlMasks(Protocol):
         """The expression's value for each row, in order: true, false or null."""
 
 
-def evaluate(filter: tree.Filter, table: pa.Table, sql: SqlMasks | None = None) -> Bits:
+Values = Callable[[tree.Field], NumberedValues | None]
+"""The numbered values of a field that has few."""
+
+
+def evaluate(filter: tree.Filter, table: pa.Table, sql: SqlMasks | None = None, values: Values | None = None) -> Bits:
     """The rows of `table` that match, as packed bits (least significant first, ⌈rows / 8⌉ bytes, zero past the end).
 
-    A column that the table lacks (it is older than the column) reads null.
+    A column that the table lacks (it is older than the column) reads null. values: of the same table.
     """
-    return _bits(filter.root, _TableRows(table, sql))
+    return _bits(filter.root, _TableRows(table, sql, values))
 
 
 class _TableRows:
-    def __init__(self, table: pa.Table, sql: SqlMasks | None) -> None:
+    def __init__(self, table: pa.Table, sql: SqlMasks | None, values: Values | None) -> None:
         self.table = table
         self.sql = sql
+        self.values = values
         self.rows = table.num_rows
 
     def chunks(self, field: tree.Field) -> list[pa.Array]:
@@ -71,7 +90,22 @@ class _Elements:
         return [walk(self._values, field.path)]
 
 
-def _bits(node: tree.Node, rows: _TableRows | _Elements) -> Bits:
+class _Distinct:
+    """Null and the different values of a field, as if each were a row."""
+
+    def __init__(self, values: pa.Array) -> None:
+        self._values = pa.concat_arrays([pa.nulls(1, values.type), values])
+        self.rows = len(self._values)
+
+    def chunks(self, field: tree.Field) -> list[pa.Array]:
+        return [self._values]
+
+
+def _bits(node: tree.Node, rows: _TableRows | _Elements | _Distinct) -> Bits:
+    if isinstance(rows, _TableRows) and rows.values is not None:
+        told = _told_by_value(node, rows, rows.values)
+        if told is not None:
+            return told
     match node:
         case tree.Constant(value):
             return all_of(rows.rows) if value else none_of(rows.rows)
@@ -102,7 +136,35 @@ def _bits(node: tree.Node, rows: _TableRows | _Elements) -> Bits:
     raise TypeError(f"no evaluation of {type(node).__name__}")
 
 
-def _conjunction(children: Sequence[tree.Node], rows: _TableRows | _Elements) -> Bits:
+def _told_by_value(node: tree.Node, rows: _TableRows, values: Values) -> Bits | None:
+    """The bits of a condition on strings of which there are few: evaluated for each of them. None for any other."""
+    if not isinstance(node, tree.Compare | tree.In | tree.Match | tree.Quantified):
+        return None
+    field = node.field
+    known = values(field)
+    if known is None:
+        return None
+    condition = node.predicate if isinstance(node, tree.Quantified) else node
+    distinct = _Distinct(known.values)
+    bits = marked(known.numbers, unpack(_bits(condition, distinct), distinct.rows))
+    if known.starts is None or not isinstance(node, tree.Quantified):
+        return bits
+    if not node.every and SPARSE * count(bits) < rows.rows:
+        return rows_marked(bits, known.starts)
+    starts, every, end = known.starts, node.every, rows.rows
+
+    def piece(first: int) -> tuple[Bits, int]:
+        size = min(SHARED_ROWS, end - first)
+        return lists_marked(bits, starts, first, size, every=every), size
+
+    found = concatenated(each(piece, range(0, end, SHARED_ROWS), threads=1 if end <= SHARED_ROWS else 0))
+    if not every:
+        return found
+    lists = rows.chunks(field)
+    return found & concatenated([(where_valid(all_of(len(chunk)), chunk), len(chunk)) for chunk in lists])
+
+
+def _conjunction(children: Sequence[tree.Node], rows: _TableRows | _Elements | _Distinct) -> Bits:
     bits = all_of(rows.rows)
     for child in children:
         bits = bits & _bits(child, rows)

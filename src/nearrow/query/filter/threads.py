@@ -1,16 +1,17 @@
-"""Threads: is a column long enough that two cores are better than one?"""
+"""Threads: is there enough to be done that two cores are better than one?"""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import pyarrow as pa
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 ROWS_MIN = 200_000
 PIECE_ROWS = 1 << 16  # divisible by 8, so that bitmaps of pieces join by copying bytes
 
@@ -40,3 +41,8 @@ def mapped(function: Callable[[pa.Array], Result], chunks: list[pa.Array]) -> li
         return [function(chunk) for chunk in chunks]
     pieces = [chunk.slice(start, PIECE_ROWS) for chunk in chunks for start in range(0, len(chunk), PIECE_ROWS)]
     return list(_threads().map(function, pieces))
+
+
+def each(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
+    """`function` of each item, in order; of more than one thread, the items are shared by a few."""
+    return [function(item) for item in items] if threads == 1 else list(_threads().map(function, items))
