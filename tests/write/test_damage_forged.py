@@ -223,3 +223,20 @@ def test_damaged_collection_does_not_stop_the_others(library: Path) -> None:
 def test_manifest_survives_its_own_round(library: Path) -> None:
     manifest = newest(library)
     assert asdict(Manifest.from_bytes(manifest.to_bytes())) == asdict(manifest)
+
+
+def test_log_of_another_collection_is_not_replayed(tmp_path: Path) -> None:
+    for library in ("one", "other"):
+        with nearrow.connect(tmp_path / library) as db:
+            docs = db.create_collection("docs", 4)
+            for n in range(3):
+                docs.upsert([{"id": f"{library}-{n}", "vector": [1.0, 2.0, 3.0, 4.0]}])
+    log, other = (max(folder(tmp_path / library).glob("log/*")) for library in ("one", "other"))
+    log.write_bytes(other.read_bytes())
+    (problem,) = check(tmp_path / "one").problems
+    assert "belongs to another collection" in problem.what
+    with nearrow.connect(tmp_path / "one") as db:
+        with pytest.raises(nearrow.CorruptionError, match="another collection"):
+            db.collection("docs")
+        assert db.repair_collection("docs").records_lost == 3
+        assert len(db.collection("docs")) == 0

@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 from google_crc32c import value as crc32c
 
 LOG_FOLDER = "log"
 LOG_VERSION = 1
 FILE_MAGIC = b"NEARLOG\n"
-# magic, version, features, seq, epoch, first_lsn, previous_bytes, previous_chain, (8 zero bytes), crc
-FILE_HEADER = struct.Struct("<8sIIQQQQI8xI")
+# magic, version, features, seq, epoch, first_lsn, previous_bytes, previous_chain, owner, crc
+FILE_HEADER = struct.Struct("<8sIIQQQQIQI")
 FRAME_MAGIC = 0x4D52464E  # "NFRM"
 FRAME_HEADER = struct.Struct("<IIIIQQQ")  # magic crc length previous_chain lsn epoch durable_lsn
 FRAME_TAIL = struct.Struct("<IIQQQ")  # the part of the frame header that the checksum covers
@@ -44,6 +45,7 @@ class FileHeader(NamedTuple):
     chain: int  # this header's own checksum: where the chain of its frames begins
     version: int
     features: int
+    owner: int = 0  # whose log it is, see `owner_of`; 0: does not say
 
 
 class Frame(NamedTuple):
@@ -70,8 +72,15 @@ def log_seq(file_name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def encode_header(seq: int, epoch: int, first_lsn: int, previous_bytes: int, previous_chain: int) -> bytes:
-    fields = (FILE_MAGIC, LOG_VERSION, 0, seq, epoch, first_lsn, previous_bytes, previous_chain)
+def owner_of(uuid: str) -> int:
+    """How a log says which collection it belongs to."""
+    return xxhash.xxh3_64_intdigest(uuid.encode())
+
+
+def encode_header(
+    seq: int, epoch: int, first_lsn: int, previous_bytes: int, previous_chain: int, owner: int = 0
+) -> bytes:
+    fields = (FILE_MAGIC, LOG_VERSION, 0, seq, epoch, first_lsn, previous_bytes, previous_chain, owner)
     unsigned = FILE_HEADER.pack(*fields, 0)
     crc: int = crc32c(unsigned[:-4])
     return unsigned[:-4] + crc.to_bytes(4, "little")
@@ -82,10 +91,10 @@ def decode_header(log: pa.Buffer) -> FileHeader | None:
     if log.size < FILE_HEADER.size:
         return None
     data = log.slice(0, FILE_HEADER.size).to_pybytes()
-    magic, version, features, seq, epoch, first_lsn, previous_bytes, previous_chain, crc = FILE_HEADER.unpack(data)
+    magic, version, features, seq, epoch, first, previous_bytes, previous_chain, owner, crc = FILE_HEADER.unpack(data)
     if magic != FILE_MAGIC or crc != crc32c(data[:-4]):
         return None
-    return FileHeader(seq, epoch, first_lsn, previous_bytes, previous_chain, crc, version, features)
+    return FileHeader(seq, epoch, first, previous_bytes, previous_chain, crc, version, features, owner)
 
 
 def padding(length: int) -> int:

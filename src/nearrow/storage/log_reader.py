@@ -68,9 +68,13 @@ class LogReader:
     """Iterates over the records of log `first_seq` and all after it; `end` is known when the iteration is over."""
 
     def __init__(
-        self, directory: Directory, first_seq: int, *, after_lsn: int = 0, up_to_lsn: int | None = None
+        self, directory: Directory, first_seq: int, *, after_lsn: int = 0, up_to_lsn: int | None = None, owner: int = 0
     ) -> None:
-        """`first_seq` 0 = no log was begun (a new collection). Records in (`after_lsn`, `up_to_lsn`] are given."""
+        """`first_seq` 0 = no log was begun (a new collection). Records in (`after_lsn`, `up_to_lsn`] are given.
+
+        owner: whose the logs must be, if both sides say.
+        """
+        self._owner = owner
         self._directory = directory
         self._first_seq = first_seq
         self._after_lsn = after_lsn
@@ -95,14 +99,14 @@ class LogReader:
             self._end = self._no_log(proven)
             return
         seqs = _consecutive(self._directory, self._first_seq)
-        log, header = open_log(self._directory, seqs[0])
+        log, header = open_log(self._directory, seqs[0], self._owner)
         if header.first_lsn > self._after_lsn + 1:
             raise CorruptionError(
                 f"{log_name(header.seq)}: begins with LSN {header.first_lsn}, but {self._after_lsn + 1} comes next; "
                 f"{_ADVICE}"
             )
         for seq in seqs[1:]:
-            following_log, following = open_log(self._directory, seq)
+            following_log, following = open_log(self._directory, seq, self._owner)
             end = before_first(header)
             for frame in _all_frames(log, header, following.previous_bytes):
                 if self._up_to_lsn is not None and frame.lsn > self._up_to_lsn:
@@ -208,7 +212,7 @@ def durable_lsn(directory: Directory) -> int:
         return watermark.get()
 
 
-def open_log(directory: Directory, seq: int) -> tuple[pa.Buffer, FileHeader]:
+def open_log(directory: Directory, seq: int, owner: int = 0) -> tuple[pa.Buffer, FileHeader]:
     """Maps one log and checks its header: published whole, so any damage to it is corruption."""
     name = log_name(seq)
     log = directory.map(name)
@@ -219,6 +223,8 @@ def open_log(directory: Directory, seq: int) -> tuple[pa.Buffer, FileHeader]:
         raise IncompatibleFormatError(
             f"{name}: format {header.version}, features {header.features:#x}; this Nearrow reads {LOG_VERSION}: upgrade"
         )
+    if owner and header.owner and header.owner != owner:
+        raise CorruptionError(f"{name}: belongs to another collection; {_ADVICE}")
     return log, header
 
 

@@ -51,6 +51,7 @@ class LogWriter:
         epoch: int,
         last_lsn: int,
         chain: int,
+        owner: int,
     ) -> None:
         """Use `create`, `resume` or `rotate`."""
         self._file = file
@@ -58,6 +59,7 @@ class LogWriter:
         self._directory = directory
         self._seq = seq
         self._epoch = epoch
+        self._owner = owner
         self._last_lsn = last_lsn
         self._durable_lsn = last_lsn
         self._chain = chain
@@ -68,16 +70,26 @@ class LogWriter:
 
     @classmethod
     def create(
-        cls, directory: Directory, seq: int, epoch: int, next_lsn: int, previous_chain: int = 0, previous_bytes: int = 0
+        cls,
+        directory: Directory,
+        seq: int,
+        epoch: int,
+        next_lsn: int,
+        previous_chain: int = 0,
+        previous_bytes: int = 0,
+        owner: int = 0,
     ) -> LogWriter:
-        """A new, empty, durable log. The log before it (if any) must be durable for exactly `previous_bytes`."""
+        """A new, empty, durable log. The log before it (if any) must be durable for exactly `previous_bytes`.
+
+        owner: `owner_of` the collection; 0 does not say.
+        """
         if previous_bytes == 0 and seq > 1 and directory.exists(log_name(seq - 1)):
             raise InvalidArgumentError(f"{log_name(seq)}: previous_bytes must say how far {log_name(seq - 1)} is valid")
         directory.make_folder(LOG_FOLDER)
-        return cls._start(directory, seq, epoch, next_lsn, previous_bytes, previous_chain, ())
+        return cls._start(directory, seq, epoch, next_lsn, previous_bytes, previous_chain, (), owner)
 
     @classmethod
-    def resume(cls, directory: Directory, end: LogEnd, epoch: int) -> LogWriter:
+    def resume(cls, directory: Directory, end: LogEnd, epoch: int, owner: int = 0) -> LogWriter:
         """The log that follows `end`, as recovery found it (`LogReader.end`); settles the torn tail for ever.
 
         Valid records that are not proven durable are copied into the new log, not trusted to a second fsync of the old
@@ -100,7 +112,7 @@ class LogWriter:
             )
             tail = [frame.payload(log) for frame in found]
         return cls._start(
-            directory, end.next_seq, epoch, end.durable_lsn + 1, end.durable_bytes, end.durable_chain, tail
+            directory, end.next_seq, epoch, end.durable_lsn + 1, end.durable_bytes, end.durable_chain, tail, owner
         )
 
     @classmethod
@@ -113,18 +125,19 @@ class LogWriter:
         previous_bytes: int,
         previous_chain: int,
         tail: Sequence[pa.Buffer],
+        owner: int,
     ) -> LogWriter:
         """Under a temporary name until it is whole and durable: a log that has its name has a valid header."""
         name = log_name(seq)
         temporary = name + TEMPORARY_SUFFIX
         if directory.exists(temporary):  # left by a crash; it was never published
             directory.unlink(temporary)
-        header = encode_header(seq, epoch, next_lsn, previous_bytes, previous_chain)
+        header = encode_header(seq, epoch, next_lsn, previous_bytes, previous_chain, owner)
         file = directory.create(temporary, preallocate=_PREALLOCATE_BYTES)
         try:
             file.write(header)
             chain = int.from_bytes(header[FILE_HEADER.size - 4 :], "little")
-            writer = cls(file, directory.watermark(WATERMARK), directory, seq, epoch, next_lsn - 1, chain)
+            writer = cls(file, directory.watermark(WATERMARK), directory, seq, epoch, next_lsn - 1, chain, owner)
             for payload in tail:
                 writer.append((payload,))
             file.sync()
@@ -233,7 +246,7 @@ class LogWriter:
                 self._sync_now()
                 chain, size = self._chain, self._file.size
                 following = self._start(
-                    self._directory, self._seq + 1, self._epoch, self._last_lsn + 1, size, chain, ()
+                    self._directory, self._seq + 1, self._epoch, self._last_lsn + 1, size, chain, (), self._owner
                 )
                 self._release()
                 return following

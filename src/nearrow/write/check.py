@@ -17,6 +17,7 @@ from nearrow.segment.format import ROWS_FILE, SEGMENTS_FOLDER
 from nearrow.segment.reader import Segment, load_dead
 from nearrow.storage.directory import Directory
 from nearrow.storage.gc import LEASE
+from nearrow.storage.log_format import owner_of
 from nearrow.storage.log_reader import LogReader, durable_lsn
 from nearrow.storage.manifest import Manifest, SegmentEntry, file_name, generations, load, load_newest
 from nearrow.storage.published import map_published
@@ -153,7 +154,13 @@ class _Check:
     def _log(self, manifest: Manifest, up_to: int | None) -> None:
         decoder = Decoder()
         try:
-            for record in LogReader(self._directory, manifest.log_first_seq, after_lsn=manifest.lsn, up_to_lsn=up_to):
+            for record in LogReader(
+                self._directory,
+                manifest.log_first_seq,
+                after_lsn=manifest.lsn,
+                up_to_lsn=up_to,
+                owner=owner_of(manifest.uuid),
+            ):
                 decoder.decode(record.payload, f"log {record.seq}, record {record.lsn}")
                 self._counts["records"] += 1
         except (CorruptionError, NotFoundError) as error:

@@ -24,6 +24,7 @@ from nearrow.segment.part import SegmentPart
 from nearrow.segment.view import View
 from nearrow.segment.writer import write_dead
 from nearrow.storage.directory import Directory
+from nearrow.storage.log_format import owner_of
 from nearrow.storage.log_reader import LogEnd
 from nearrow.storage.log_writer import LogWriter
 from nearrow.storage.manifest import Manifest, SegmentEntry
@@ -113,7 +114,7 @@ class Core:
         if self._log is None:
             with self._poisoning():
                 epoch = max(self.manifest.epoch, self._log_end.epoch) + 1
-                self._log = LogWriter.resume(self.directory, self._log_end, epoch)
+                self._log = LogWriter.resume(self.directory, self._log_end, epoch, owner_of(self.manifest.uuid))
             self._log_schema = None
         return self._log
 

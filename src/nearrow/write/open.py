@@ -12,6 +12,7 @@ from nearrow.errors import NotFoundError
 from nearrow.schema import CollectionConfig, base_schema
 from nearrow.storage import gc
 from nearrow.storage.directory import Directory, Lock
+from nearrow.storage.log_format import owner_of
 from nearrow.storage.log_reader import durable_lsn
 from nearrow.storage.log_writer import LogWriter
 from nearrow.storage.manifest import Manifest, SegmentEntry, commit, load_newest
@@ -35,12 +36,13 @@ def create(
 ) -> Manifest:
     """Make a collection, empty or of segments that lie there, in a new folder: it exists once its first manifest does."""
     with directory.lock(LOCK, exclusive=True):
-        LogWriter.create(directory, seq=1, epoch=1, next_lsn=1).close()
+        uuid = uuid4().hex
+        LogWriter.create(directory, seq=1, epoch=1, next_lsn=1, owner=owner_of(uuid)).close()
         schema = base_schema(config) if schema is None else schema
         return commit(
             directory,
             Manifest(
-                uuid=uuid4().hex,
+                uuid=uuid,
                 number=1,
                 config=config.to_dict(),
                 schema=encode_schema(schema),

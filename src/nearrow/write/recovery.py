@@ -14,6 +14,7 @@ from nearrow.schema import CollectionConfig, evolve
 from nearrow.segment.part import SegmentPart
 from nearrow.segment.reader import Segment, load_dead
 from nearrow.storage.directory import Directory
+from nearrow.storage.log_format import owner_of
 from nearrow.storage.log_reader import LogEnd, LogReader, LogTail, Record
 from nearrow.storage.manifest import Manifest, SegmentEntry
 from nearrow.write.manifest_schema import decode_schema
@@ -49,7 +50,9 @@ class Replay:
 
     def __init__(self, directory: Directory, manifest: Manifest, up_to_lsn: int | None = None) -> None:
         """`up_to_lsn`: what a living writer says is durable; None: all that is valid."""
-        self._reader = LogReader(directory, manifest.log_first_seq, after_lsn=manifest.lsn, up_to_lsn=up_to_lsn)
+        owner = owner_of(manifest.uuid)
+        first, lsn = manifest.log_first_seq, manifest.lsn
+        self._reader = LogReader(directory, first, after_lsn=lsn, up_to_lsn=up_to_lsn, owner=owner)
         self._tail: LogTail | None = None
         self._skip_lsn = manifest.lsn
         self._decoder = Decoder()  # one for all log files: a tail copied at recovery relies on the file before it

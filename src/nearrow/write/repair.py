@@ -25,7 +25,7 @@ from nearrow.segment.reader import Segment, load_dead
 from nearrow.segment.writer import write_dead, write_segment
 from nearrow.storage import gc
 from nearrow.storage.directory import Directory
-from nearrow.storage.log_format import LOG_FOLDER, log_seq
+from nearrow.storage.log_format import LOG_FOLDER, log_seq, owner_of
 from nearrow.storage.log_reader import durable_lsn, open_log
 from nearrow.storage.log_writer import LogWriter
 from nearrow.storage.manifest import GENERATION, Manifest, SegmentEntry, commit, file_name, generations, load
@@ -215,7 +215,8 @@ class _Repair:
             except CorruptionError:
                 epoch += 1  # each log begins at most one epoch
         seq = max(seqs, default=0) + 2  # the gap says that it follows none
-        LogWriter.create(self._directory, seq=seq, epoch=epoch + 1, next_lsn=next_lsn).close()
+        owner = owner_of(self._manifest.uuid)
+        LogWriter.create(self._directory, seq=seq, epoch=epoch + 1, next_lsn=next_lsn, owner=owner).close()
         return seq, epoch + 1
 
     # ---- commit
