@@ -166,6 +166,11 @@ std::vector<std::string> GraphView::check() const {
             }
         }
     }
+    for (int64_t position = 0; position < rows(); ++position) {
+        if (listed[static_cast<size_t>(position)] == 0) {
+            report("position " + std::to_string(position) + " belongs to no node");
+        }
+    }
 
     // Every node must be reachable at level 0 from the entry point alone.
     if (nodes() > 0) {

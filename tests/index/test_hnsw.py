@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import struct
 import subprocess
 import sys
 import textwrap
@@ -482,6 +483,17 @@ def test_check_finds_damage_after_the_header() -> None:
     bad[-5000] ^= 1
     assert Graph.open(good, Vectors(rows), "l2").check() == []
     assert any("digest" in problem for problem in Graph.open(bytes(bad), Vectors(rows), "l2").check())
+
+
+def test_check_finds_a_position_that_belongs_to_no_node() -> None:
+    rows = np.repeat(draw(100, 12), 2, axis=0)
+    data = bytearray(Graph.build(Vectors(rows), metric="l2").buffer.to_pybytes())
+    offset, length = struct.unpack_from("<QQ", data, 232 + 16 * 6)  # where each node's positions begin
+    assert length == 4 * 101
+    first = struct.unpack_from("<i", data, struct.unpack_from("<Q", data, 232 + 16 * 5)[0])[0]
+    struct.pack_into("<i", data, offset, 1)  # not at the beginning
+    problems = Graph.open(bytes(data), Vectors(rows), "l2").check()
+    assert any(f"position {first} belongs to no node" in problem for problem in problems), problems
 
 
 def test_a_newer_graph_is_refused() -> None:
