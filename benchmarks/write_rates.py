@@ -136,11 +136,14 @@ def measure(folder: str, rows: int) -> None:
             rate(20 * rows, lambda docs=batched: batches(docs, vectors, 100))  # type: ignore[misc]
         )
         batched.wait()
+        single.close()
+        batched.close()
     for name, rates in found.items():
         report(name, rates)
     slow = collection(SlowDirectory(Path(folder) / "slow"), "slow")
     one = threads_rate(slow, vectors[:200], 1)
     many = threads_rate(slow, vectors[:4000], 16)
+    slow.close(wait=False)
     print(f"with 5 ms more for each fsync: 1 thread {one:,.0f}/s, 16 threads {many:,.0f}/s, {many / one:.1f} times")
 
 

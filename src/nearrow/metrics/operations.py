@@ -73,9 +73,7 @@ class Operation:
             self._tell(began, 0, error)
 
     def _tell(self, began: float, rows: int, error: BaseException | None) -> None:
-        labels = {f"nearrow.{name}": value for name, value in self.labels.items()}
-        attributes: dict[str, str | int] = {"db.system": "nearrow", "nearrow.rows": rows, **labels}
-        emit_span(self.trace, self.name, attributes, perf_counter() - began, error)
+        emit_span(self.trace, self.name, self.labels, rows, perf_counter() - began, error)
 
     def rows(self, calls: int) -> int:
         """How many rows those calls concerned."""

@@ -23,12 +23,14 @@ def tracing() -> Any:
 
 
 def emit_span(
-    trace: Any, operation: str, attributes: Mapping[str, str | int], seconds: float, error: BaseException | None
+    trace: Any, operation: str, labels: Mapping[str, str], rows: int, seconds: float, error: BaseException | None
 ) -> None:
     """Tell the application's tracer, if it has one, of a call that took `seconds` and ends now."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider):  # stands for none
         return
+    attributes: dict[str, str | int] = {"db.system": "nearrow", "nearrow.rows": rows}
+    attributes.update((f"nearrow.{name}", value) for name, value in labels.items())
     end = time.time_ns()
     begin = end - int(seconds * NANOSECONDS)
     span = provider.get_tracer("nearrow").start_span(f"nearrow.{operation}", start_time=begin, attributes=attributes)

@@ -17,6 +17,7 @@ from nearrow.errors import InvalidArgumentError, SchemaError
 from nearrow.schema.config import ID_COLUMN, VECTOR_COLUMN, CollectionConfig, nearest_name, validate_column_name
 from nearrow.schema.embedded import Embed, embedded_column, with_vectors
 from nearrow.schema.evolve import base_schema, cast_column, conform, evolve
+from nearrow.schema.few import few_rows
 from nearrow.schema.identity import canonical_ids, id_type_of
 from nearrow.schema.sources import Piece, Source, columns_of_keywords, open_source
 from nearrow.schema.types import is_string, normalised
@@ -49,6 +50,13 @@ class Rows:
                 self.schema = evolve(self.schema, incoming_schema(given, config, partial=partial))
         pieces = source.pieces
         self._batches = self._canonical(pieces) if source.streamed else iter(list(self._canonical(pieces)))
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch, config: CollectionConfig) -> Rows:
+        """One batch that is canonical and checked already."""
+        rows = cls(Source((), (), batch.num_rows, False), config, batch.schema, False)
+        rows._batches = iter((batch,))
+        return rows
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self._batches
@@ -104,6 +112,10 @@ def batches(
 
     Raises InvalidArgumentError (ids, vectors, lengths), DimensionMismatchError, SchemaError (types).
     """
+    if rows is None and schema is not None and embed is None and not partial:
+        few = few_rows(ids, vectors, texts, metadata, config, schema)
+        if few is not None:
+            return Rows.of(few, config)
     rows = rows_or_keywords(rows, ids, vectors, texts, metadata, config, embedded_column(config) if embed else None)
     source = given = open_source(rows, config, partial=partial)
     if embed is not None:

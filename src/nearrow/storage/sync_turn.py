@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-_WAIT = 0.25  # of an fsync's time
+_WAIT = 1.0  # of an fsync's time, for all of them
+_PAUSE = 0.25  # of an fsync's time: if nobody came for so long, nobody will
 _POLL_SECONDS = 20e-6
 
 
@@ -22,7 +23,7 @@ class SyncTurn:
         self._condition = threading.Condition(threading.Lock())
         self._leading = False
         self._durable_lsn = durable_lsn
-        self._group_records = 1  # what the last fsync covered, and how long it took
+        self._expected = 1  # records that the last fsync covered or made wait, and how long it took
         self._seconds = 0.0
 
     def lead(self, lsn: int | None = None) -> bool:
@@ -39,16 +40,24 @@ class SyncTurn:
     def await_others(self, last_lsn: Callable[[], int]) -> None:
         """Waits a little for the threads that shared the last fsync: they come back at once, but one comes first.
 
-        Without this, the first one's fsync covers its record alone and all others wait for the next one.
+        Without this, the first one's fsync covers its record alone and all others wait for the next one; or two halves
+        take turns for ever. As long as they keep coming it is worth an fsync's time at most; once none comes, it is not.
         """
-        if last_lsn() - self._durable_lsn < self._group_records:
-            deadline = time.monotonic() + self._seconds * _WAIT
-            while last_lsn() - self._durable_lsn < self._group_records and time.monotonic() < deadline:
-                time.sleep(_POLL_SECONDS)
+        came = last_lsn() - self._durable_lsn
+        if came >= self._expected:
+            return
+        now = time.monotonic()
+        deadline, patience = now + self._seconds * _WAIT, now + self._seconds * _PAUSE
+        while came < self._expected and now < min(deadline, patience):
+            time.sleep(_POLL_SECONDS)
+            now = time.monotonic()
+            before, came = came, last_lsn() - self._durable_lsn
+            if came > before:
+                patience = now + self._seconds * _PAUSE
 
-    def done(self, lsn: int, seconds: float) -> None:
-        """The leader made all records up to `lsn` durable."""
-        self._group_records = lsn - self._durable_lsn
+    def done(self, lsn: int, last_lsn: int, seconds: float) -> None:
+        """The leader made all records up to `lsn` durable; meanwhile others were written, up to `last_lsn`."""
+        self._expected = last_lsn - self._durable_lsn
         self._seconds = seconds
         self._durable_lsn = lsn
 

@@ -21,6 +21,10 @@ from nearrow.segment.view import ROW, present_columns
 from nearrow.segment.zones import Zone
 from nearrow.write.record import Change, Put, RowNumbers
 
+FRESH_ROWS = 16
+"""So many rows are joined to a run at once; fewer are joined by the first search that reads them."""
+Fresh = tuple[Sequence[pa.RecordBatch], pa.Schema]  # batches without `_row`, and their schema with it
+
 _numbers = counter()
 
 
@@ -31,6 +35,8 @@ class Memtable:
         self.number = next(_numbers)
         self.bytes = 0
         self._runs: list[pa.RecordBatch] = []
+        self._fresh: list[pa.RecordBatch] = []  # of one schema, still without `_row`; behind the runs
+        self._fresh_rows = 0
         self._row_numbers = np.empty(64, np.uint64)
         self._alive = np.zeros(8, np.uint8)
         self._positions: dict[str | int, int] = {}
@@ -59,11 +65,19 @@ class Memtable:
         for position, identifier in enumerate(put.batch.column("id").to_pylist(), first):
             self._positions[identifier] = position
         self.bytes += put.message.size
-        row_column = pa.array(self._row_numbers[first : self.rows])
-        self._push(
-            pa.RecordBatch.from_arrays([row_column, *put.batch.columns], schema=self._with_row(put.batch.schema))
-        )
+        if self._fresh and not self._fresh[0].schema.equals(put.batch.schema):
+            self._settle(first)
+        self._fresh.append(put.batch)
+        self._fresh_rows += rows
+        if self._fresh_rows >= FRESH_ROWS:
+            self._settle(self.rows)
         self._part = None
+
+    def _settle(self, end: int) -> None:
+        """Make a run of the fresh rows, which lie before position `end`."""
+        first = end - self._fresh_rows
+        self._push(joined_run(self._fresh, self._row_numbers[first:end], self._with_row(self._fresh[0].schema)))
+        self._fresh, self._fresh_rows = [], 0
 
     def _with_row(self, schema: pa.Schema) -> pa.Schema:
         """The schema with `_row` before it; made once for all puts of one schema."""
@@ -87,6 +101,13 @@ class Memtable:
     def find_latest(self, identifier: str | int) -> int | None:
         """Position of the id's newest version, alive or not."""
         return self._positions.get(identifier)
+
+    def row_of(self, identifier: str | int) -> int | None:
+        """Row number of the id's alive row."""
+        position = self._positions.get(identifier)
+        if position is None or not (int(self._alive[position >> 3]) >> (position & 7)) & 1:
+            return None
+        return int(self._row_numbers[position])
 
     def find(self, ids: Sequence[str | int]) -> Positions:
         """Position of each id's alive row, or -1."""
@@ -119,7 +140,12 @@ class Memtable:
         """The rows as they are now, for a view."""
         if self._part is None:
             alive = None if self.alive_count == self.rows else self._alive[: -(-self.rows // 8)].copy()
-            self._part = MemtablePart(self, tuple(self._runs), self.rows, alive, self.alive_count, self._row_numbers)
+            fresh = None
+            if self._fresh:
+                fresh = tuple(self._fresh), self._with_row(self._fresh[0].schema)
+            self._part = MemtablePart(
+                self, tuple(self._runs), fresh, self.rows, alive, self.alive_count, self._row_numbers
+            )
         return self._part
 
 
@@ -132,13 +158,16 @@ class MemtablePart:
         self,
         memtable: Memtable,
         runs: tuple[pa.RecordBatch, ...],
+        fresh: Fresh | None,
         rows: int,
         alive: Bits | None,
         alive_count: int,
         row_numbers: RowNumbers,
     ) -> None:
         self._memtable = memtable
-        self.batches: Sequence[pa.RecordBatch] = runs
+        self._runs = runs
+        self._fresh = fresh
+        self._batches: Sequence[pa.RecordBatch] = runs
         self.rows = rows
         self.alive = alive
         self.alive_count = alive_count
@@ -149,6 +178,14 @@ class MemtablePart:
     @property
     def key(self) -> Hashable:
         return ("memtable", self._memtable.number, self.rows)
+
+    @property
+    def batches(self) -> Sequence[pa.RecordBatch]:
+        if (fresh := self._fresh) is not None:  # threads may do this at once: each comes to the same
+            settled = sum([run.num_rows for run in self._runs])
+            self._batches = (*self._runs, joined_run(fresh[0], self.row_numbers[settled:], fresh[1]))
+            self._fresh = None
+        return self._batches
 
     @property
     def starts(self) -> Positions:
@@ -206,6 +243,12 @@ class MemtablePart:
 
     def zone(self, column: str) -> Zone | None:
         return None
+
+
+def joined_run(batches: Sequence[pa.RecordBatch], row_numbers: RowNumbers, schema: pa.Schema) -> pa.RecordBatch:
+    """Batches of one schema as one, with their row numbers as the first column of `schema`."""
+    whole = batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+    return pa.RecordBatch.from_arrays([pa.array(row_numbers), *whole.columns], schema=schema)
 
 
 def set_bits(bits: Bits, first: int, last: int) -> None:

@@ -18,6 +18,7 @@ from nearrow.write.memtable import Memtable
 from nearrow.write.record import Change, RowNumbers
 
 NO_ROWS: RowNumbers = np.empty(0, np.uint64)
+FEW = 8  # ids that are looked up one by one sooner than by arrays
 
 
 @dataclass
@@ -62,7 +63,12 @@ class State:
         rows = np.zeros(len(ids), np.uint64)
         wanted = ids.to_pylist()
         for memtable in self.memtables():
-            if memtable.rows:
+            if memtable.rows and len(wanted) <= FEW:
+                for index, identifier in enumerate(wanted):
+                    row = memtable.row_of(identifier)
+                    if row is not None:
+                        rows[index], found[index] = row, True
+            elif memtable.rows:
                 positions = memtable.find(wanted)
                 hit = positions >= 0
                 rows[hit] = memtable.row_numbers_at(positions[hit])

@@ -92,7 +92,11 @@ class Writer:
 
     def _is_bulk(self, batches: Sequence[pa.RecordBatch]) -> bool:
         rows = sum(batch.num_rows for batch in batches)
-        return rows > self.config.memtable_rows or sum(batch.nbytes for batch in batches) > self._memtable_bytes
+        if rows > self.config.memtable_rows:
+            return True
+        if sum([batch.get_total_buffer_size() for batch in batches]) <= self._memtable_bytes:
+            return False  # known at once; exactly (of slices, too) it takes longer
+        return sum(batch.nbytes for batch in batches) > self._memtable_bytes
 
     def update(self, rows: Rows) -> int:
         """Change some columns of rows that exist. Returns how many."""
