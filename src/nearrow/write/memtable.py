@@ -7,7 +7,7 @@ copied O(log n) times however it arrived.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import count as counter
 from typing import Any
 
@@ -40,6 +40,7 @@ class Memtable:
         self._row_numbers = np.empty(64, np.uint64)
         self._alive = np.zeros(8, np.uint8)
         self._positions: dict[str | int, int] = {}
+        self._ids: list[str | int] = []  # by position
         self.rows = 0
         self.alive_count = 0
         self._part: MemtablePart | None = None
@@ -62,8 +63,9 @@ class Memtable:
         self._row_numbers[first : self.rows] = np.arange(put.first_row, put.first_row + rows, dtype=np.uint64)
         set_bits(self._alive, first, self.rows)
         self.alive_count += rows
-        for position, identifier in enumerate(put.batch.column("id").to_pylist(), first):
-            self._positions[identifier] = position
+        ids = put.batch.column("id").to_pylist()
+        self._ids += ids
+        self._positions.update(zip(ids, range(first, self.rows), strict=True))
         self.bytes += put.message.size
         if self._fresh and not self._fresh[0].schema.equals(put.batch.schema):
             self._settle(first)
@@ -97,6 +99,11 @@ class Memtable:
             table = pa.concat_tables([fill_columns(pa.Table.from_batches([batch]), schema) for batch in joined])
             run = table.combine_chunks().to_batches()[0]
         self._runs.append(run)
+
+    def ids_at(self, positions: Iterable[int]) -> list[str | int]:
+        """Ids of rows, alive or not; of those that a view sees, in any thread."""
+        ids = self._ids
+        return [ids[position] for position in positions]
 
     def find_latest(self, identifier: str | int) -> int | None:
         """Position of the id's newest version, alive or not."""
@@ -213,7 +220,7 @@ class MemtablePart:
             else:
                 later.append(index)
         if later:  # a newer version came after this view: look for the one that the view sees
-            all_ids = pa.chunked_array([batch.column("id") for batch in self.batches]).to_pylist()
+            all_ids = self._memtable.ids_at(range(self.rows))
             places = {identifier: position for position, identifier in enumerate(all_ids)}
             for index in later:
                 positions[index] = places.get(wanted[index], -1)
@@ -226,7 +233,7 @@ class MemtablePart:
         return self.row_numbers[positions]
 
     def ids_at(self, positions: Positions) -> npt.NDArray[Any]:
-        return np.asarray(self.take(positions, ["id"]).column("id").to_pylist(), dtype=object)
+        return np.asarray(self._memtable.ids_at(positions), dtype=object)
 
     def take(self, positions: Positions, columns: Sequence[str]) -> pa.Table:
         schema = self.batches[-1].schema
