@@ -115,6 +115,14 @@ def read_rows(collection: Collection) -> dict[Any, Row]:
     return found
 
 
+def ids_by_age(collection: Collection, names: Sequence[Any]) -> list[Any]:
+    """These ids, the oldest version first: a version written again with the same content is told by its row number."""
+    view = collection._store.view
+    owner, position = view.find(pa.array(names))
+    assert (position >= 0).all()
+    return [names[index] for index in np.argsort(view.row_numbers_at(owner, position)).tolist()]
+
+
 def rows_of(table: pa.Table) -> list[Row]:
     return [present(row) for row in table.to_pylist()]
 
@@ -156,7 +164,7 @@ def compare_search(model: Model, collection: Collection, query: Sequence[float],
         for found, (expected, _) in zip(distances, truth, strict=False):
             assert close(found, expected)
         if metric != "cosine":  # small integers: exact in any precision, so ties are decided by age
-            assert names == [name for _, name in truth[:k]]
+            assert names == [name for _, name in truth[:k]], f"not by age: {names} {distances}, not {truth[:k]}"
 
 
 def compare_within(model: Model, collection: Collection, query: Sequence[float], radius: float) -> None:

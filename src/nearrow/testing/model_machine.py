@@ -27,6 +27,7 @@ from nearrow.testing.model import (
     compare,
     compare_search,
     compare_within,
+    ids_by_age,
     read_rows,
     run,
 )
@@ -148,7 +149,11 @@ class CollectionMachine(TextRules, RuleBasedStateMachine):
         self.collection = self.harness.kill(self.collection, seed)
         self._forget_reader()
         found = read_rows(self.collection)
-        if acknowledged or found == after.rows:
+        if not acknowledged and found == after.rows == self.model.rows and found:  # the same rows: written again, or not?
+            acknowledged = ids_by_age(self.collection, list(found)) == list(after.rows)
+        elif found == after.rows:
+            acknowledged = True
+        if acknowledged:
             self.model = after
         self.dirty = True
 
