@@ -30,10 +30,10 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
         if (scratch.touched.size() < touched + more) scratch.touched.resize(2 * (touched + more));
         if (scratch.keys.size() < more) scratch.keys.resize(more);
     };
-    const auto score_from = [&](size_t first) {
+    const auto score_from = [&](size_t first, int ahead) {
         const auto n = static_cast<int>(touched - first);
         const int32_t* fresh = scratch.touched.data() + first;
-        scorer(fresh, n, 0, scratch.keys.data());
+        scorer(fresh, n, ahead, scratch.keys.data());
         counters.distances += n;
         for (int i = 0; i < n; ++i) {
             const uint64_t candidate = pool_entry(scratch.keys[static_cast<size_t>(i)], fresh[i]);
@@ -44,28 +44,44 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
     };
     room(static_cast<size_t>(level.width) + 16);
     touched += static_cast<size_t>(loops.collect(visited, &entry, 1, nodes, scratch.touched.data()));
-    score_from(0);
+    score_from(0, 0);
     int cursor = 0;
     bool finished = true;
     while (cursor < frontier.size()) {
-        uint64_t& next = frontier.data()[cursor];
-        if ((next & 1) != 0) {
-            ++cursor;
-            continue;
-        }
-        if (next > found.worst()) break;
         if (counters.distances - start > budget) {
             finished = false;
             break;
         }
-        next |= 1;
-        ++counters.hops;
+        // Two at a time, and a look ahead at the next two: as the plain walk does it.
         const size_t first = touched;
-        room(static_cast<size_t>(level.width) + 16);
-        const int32_t* list = level.lists + static_cast<int64_t>(pool_node(next)) * level.width;
-        touched +=
-            static_cast<size_t>(loops.collect(visited, list, level.width, nodes, scratch.touched.data() + touched));
-        cursor = std::min(cursor, score_from(first));
+        room(static_cast<size_t>(4 * level.width + 16));
+        const uint64_t worst = found.worst();
+        const auto list_of = [&](uint64_t one) {
+            return level.lists + static_cast<int64_t>(pool_node(one)) * level.width;
+        };
+        int expanded = 0;
+        int at = cursor;
+        for (; at < frontier.size() && expanded < 2; ++at) {
+            uint64_t& next = frontier.data()[at];
+            if ((next & 1) != 0) continue;
+            if (next > worst) break;
+            next |= 1;
+            ++expanded;
+            touched += static_cast<size_t>(
+                loops.collect(visited, list_of(next), level.width, nodes, scratch.touched.data() + touched));
+        }
+        if (expanded == 0) break;
+        counters.hops += expanded;
+        int ahead = 0;
+        for (int likely = 0; at < frontier.size() && likely < kLikely; ++at) {
+            const uint64_t next = frontier.data()[at];
+            if ((next & 1) != 0) continue;
+            if (next > worst) break;
+            ++likely;
+            ahead += loops.peek(visited, list_of(next), level.width, nodes, scratch.touched.data() + touched + ahead);
+        }
+        cursor = std::min(cursor, score_from(first, ahead));
+        while (cursor < frontier.size() && (frontier.data()[cursor] & 1) != 0) ++cursor;
     }
     scratch.visited.clear(scratch.touched, touched);
     return finished;
