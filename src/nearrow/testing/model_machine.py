@@ -149,7 +149,7 @@ class CollectionMachine(TextRules, RuleBasedStateMachine):
         self.collection = self.harness.kill(self.collection, seed)
         self._forget_reader()
         found = read_rows(self.collection)
-        if not acknowledged and found == after.rows == self.model.rows and found:  # the same rows: written again, or not?
+        if found and not acknowledged and found == after.rows == self.model.rows:  # written again, or not?
             acknowledged = ids_by_age(self.collection, list(found)) == list(after.rows)
         elif found == after.rows:
             acknowledged = True
