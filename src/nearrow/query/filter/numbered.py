@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from nearrow import compute as pc
 from nearrow.index.columns import once_each
 from nearrow.index.strings import number_strings
 from nearrow.query.filter.cache import BytesCache
