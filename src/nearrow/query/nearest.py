@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from nearrow.index.hnsw import flat_range, flat_search
 from nearrow.query.accept import Accept
-from nearrow.query.filter.threads import each
 from nearrow.query.query import Vector, VectorQuery
+from nearrow.query.threads import each
 from nearrow.segment.rows import Positions
 from nearrow.segment.view import Part, View
 

@@ -271,11 +271,8 @@ class LogWriter:
         target = self._last_lsn
         if target > self._durable_lsn:
             started = time.monotonic()
-            try:  # not _poisoning(): this is the hot path
+            with self._poisoning():
                 self._file.sync()
-            except BaseException as error:
-                self._failure = error
-                raise
             self._durable_lsn = target
             self._watermark.set(target)
             self._turn.done(target, self._last_lsn, time.monotonic() - started)

@@ -125,11 +125,8 @@ class Core:
             return
         target = log.last_lsn if lsn is None else lsn
         # A log that is rotated meanwhile is durable as a whole, and says so even when it is closed.
-        try:  # not _poisoning(): this is the hot path
+        with self._poisoning():
             durable = log.sync(target)
-        except BaseException as error:
-            self._failure = self._failure or error
-            raise
         self._publish(durable)
 
     def _publish(self, lsn: int) -> None:

@@ -36,7 +36,7 @@ from nearrow.query.filter.bits import (
 from nearrow.query.filter.fields import chunks_of, list_parts, walk
 from nearrow.query.filter.numbered import NumberedValues
 from nearrow.query.filter.patterns import matching_rows
-from nearrow.query.filter.threads import each, mapped
+from nearrow.query.threads import each, mapped
 
 LOOKUP_SPAN_MAX = 1 << 22  # a set of integers closer together than this is a table of flags, not a hash table
 SPARSE = 64  # where fewer of the rows have a marked element, each of these is looked for

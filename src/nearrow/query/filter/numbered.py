@@ -21,8 +21,8 @@ from nearrow.index.columns import once_each
 from nearrow.index.strings import number_strings
 from nearrow.query.filter.cache import BytesCache
 from nearrow.query.filter.fields import chunks_of, element_of, list_parts, walk
-from nearrow.query.filter.threads import mapped
 from nearrow.query.filter.tree import Field
+from nearrow.query.threads import mapped
 
 ROWS_MIN = 1 << 14
 """Fewer rows are looked at one by one as quickly."""
