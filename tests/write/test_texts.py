@@ -238,11 +238,10 @@ def test_any_damage_to_the_folder_changes_no_answer(folder: str, tmp_path: Path,
     }.items()}  # fmt: skip
     dice = random.Random(5)
     files = [file for file in sorted(text_folder(folder).iterdir()) if file.stat().st_size]
-    broken = tmp_path / "broken"
     for file in files:
         content = file.read_bytes()
         for damage in ("gone", "cut", *dice.sample(range(len(content)), min(2, len(content)))):
-            shutil.rmtree(broken, ignore_errors=True)
+            broken = tmp_path / f"{file.name}-{damage}"  # a new one: the index's threads may still look into the last one
             shutil.copytree(folder, broken)
             target = broken / file.relative_to(folder)
             if damage == "gone":
