@@ -241,7 +241,7 @@ def test_any_damage_to_the_folder_changes_no_answer(folder: str, tmp_path: Path,
     for file in files:
         content = file.read_bytes()
         for damage in ("gone", "cut", *dice.sample(range(len(content)), min(2, len(content)))):
-            broken = tmp_path / f"{file.name}-{damage}"  # a new one: the index's threads may still look into the last one
+            broken = tmp_path / f"{file.name}-{damage}"  # a new one: threads may still look into the last one
             shutil.copytree(folder, broken)
             target = broken / file.relative_to(folder)
             if damage == "gone":
