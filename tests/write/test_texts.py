@@ -205,6 +205,7 @@ def test_compaction_changes_nothing(docs: Collection) -> None:
         write_rows(docs, start, 10)
         docs.delete(ids=[f"id{start + 3}"])
         docs.flush()
+    docs.wait()  # rows that are not in the index yet are weighed by lengths of their own (decision 064)
     before = docs.search(text="every n5 n17", k=40)
     docs.compact()
     docs.wait()
