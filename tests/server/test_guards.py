@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -79,7 +81,33 @@ def test_drain_waits_for_what_is_worked_on_and_for_nothing_else() -> None:
     assert not gate.drain(0)
     with pytest.raises(UnavailableError, match="about to stop"):
         gate.enter()
-    with pytest.raises(UnavailableError), gate.working():
-        pass
     gate.end_work()
     assert gate.drain(0)
+
+
+def test_stream_is_worked_on_between_its_messages_only() -> None:
+    gate = Gate(calls_max=9, memory_bytes_max=None)
+    with gate.stream() as turn:
+        turn.begin()
+        assert gate.busy == 1
+        assert not gate.drain(0)
+        turn.end()
+        assert gate.drain(0)
+        with pytest.raises(UnavailableError, match="about to stop"):
+            turn.begin()
+        assert gate.busy == 0
+    with suppress(UnavailableError), Gate(calls_max=9, memory_bytes_max=None).stream() as turn:
+        turn.begin()
+        raise UnavailableError("the stream ends in the middle of its work")
+    assert gate.busy == 0
+
+
+def test_drain_notices_a_stream_that_ends_its_work() -> None:
+    gate = Gate(calls_max=9, memory_bytes_max=None)
+    with gate.stream() as turn, ThreadPoolExecutor(1) as pool:
+        turn.begin()
+        drained = pool.submit(gate.drain, 20)
+        while not gate.draining:
+            pass
+        turn.end()
+        assert drained.result()

@@ -116,7 +116,10 @@ def test_silent_server_is_given_up_in_time(silent: int) -> None:
         db.collections()
 
 
-def test_answer_that_is_overdue_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("columns", [None, []])  # the two forms of a DoExchange
+def test_answer_that_is_overdue_is_not_waited_for(
+    columns: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     go_on = threading.Event()
     with Server(ServerSettings(str(tmp_path / "library"), port=0, drain_seconds=5)) as server:
         server.database.create_collection("docs", dimension=4).add(ROWS)
@@ -131,15 +134,15 @@ def test_answer_that_is_overdue_is_not_waited_for(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(server.database, "collection", stuck)
         with nearrow.connect(server.location, deadline_seconds=1) as db:
             docs = db.collection("docs")
-            assert docs.search(VECTORS[0], k=1).ids.tolist() == ["a"]
+            assert docs.search(VECTORS[0], k=1, columns=columns).ids.tolist() == ["a"]
             waiting.append(1)
             began = time.monotonic()
             with pytest.raises(nearrow.UnavailableError):
-                docs.search(VECTORS[0], k=1)
+                docs.search(VECTORS[0], k=1, columns=columns)
             assert time.monotonic() - began < 15
             waiting.clear()
             go_on.set()
-            assert docs.search(VECTORS[0], k=1).ids.tolist() == ["a"]
+            assert docs.search(VECTORS[0], k=1, columns=columns).ids.tolist() == ["a"]
 
 
 def test_forked_child_is_told_to_connect_again(remote: nearrow.Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,9 +50,13 @@ class Backend:
 
     @contextmanager
     def timed(self, kind: str, about: Mapping[str, Any]) -> Iterator[None]:
-        """Log the question if it is slow. Vectors are not shown: they are long, and may be private."""
+        """Log the question if it is slow."""
         began = time.perf_counter()
         yield
+        self.note_slow(kind, began, about)
+
+    def note_slow(self, kind: str, began: float, about: Mapping[str, Any]) -> None:
+        """The same for one that began at this `perf_counter()`. Vectors are not shown: they are long, may be private."""
         ms = 1000 * (time.perf_counter() - began)
         if ms >= self.slow_ms:
             shown = {

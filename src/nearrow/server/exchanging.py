@@ -2,48 +2,110 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 from nearrow.errors import InvalidArgumentError, UnavailableError
+from nearrow.hits import Hits
+from nearrow.schema import nearest_name
 from nearrow.server.backend import Backend
 from nearrow.server.calls import Call
+from nearrow.server.gate import Turn
 from nearrow.server.messages import messages
 from nearrow.server.searching import query_matrix, search
+from nearrow.server.wire import compact
 from nearrow.server.wire.questions import settings_of
-from nearrow.server.wire.requests import object_of
+from nearrow.server.wire.requests import COMPACT, ExchangeCommand, object_of
 
 
-def exchange(backend: Backend, call: Call, name: str, reader: Any, writer: Any) -> None:
-    """Answer each message. A question comes with the vectors as metadata; without one, the last one counts.
+def exchange(backend: Backend, call: Call, asked: ExchangeCommand, reader: Any, writer: Any) -> None:
+    """Answer each message, in the form that the stream has."""
+    call.about["collection"] = asked.collection
+    answer = _answer_compact if asked.form == COMPACT else _answer_batches
+    with backend.gate.stream() as turn:
+        answer(backend, call, asked.collection, turn, reader, writer)
+
+
+def _answer_batches(backend: Backend, call: Call, name: str, turn: Turn, reader: Any, writer: Any) -> None:
+    """A question comes with the vectors as metadata; without one, the last one counts.
 
     All answers of a stream have the columns of the first one. When they change (a column was added, another question
     asks for others), the stream ends with UnavailableError: the client opens another one.
     """
-    call.about["collection"] = name
     settings: dict[str, Any] = {}
     schema = None
     answers = 0
     for batch, about in messages(reader, backend.limits):
-        with backend.gate.working():
-            if about is not None:
-                settings = settings_of(object_of(about))
-            if batch is None or batch.num_rows == 0:
-                if batch is not None:
-                    raise InvalidArgumentError("a message of queries has at least one vector")
-                continue
-            vectors: Any = query_matrix(batch)
-            if len(vectors) == 1 and not isinstance(settings.get("where"), list) and not _texts(settings):
-                vectors = vectors[0]
-            answer, told = search(backend, name, vectors, settings)
-            if schema is None:
-                schema = answer.schema
-                writer.begin(schema)
-            elif not answer.schema.equals(schema, check_metadata=True):
-                raise UnavailableError("the columns of the answers have changed; open another stream")
-            writer.write_with_metadata(answer, told)
-            answers += 1
-            call.about["answers"] = answers
+        turn.begin()
+        if about is not None:
+            settings = settings_of(object_of(about))
+        if batch is None or batch.num_rows == 0:
+            if batch is not None:
+                raise InvalidArgumentError("a message of queries has at least one vector")
+            turn.end()
+            continue
+        vectors: Any = query_matrix(batch)
+        if len(vectors) == 1 and not isinstance(settings.get("where"), list) and not _texts(settings):
+            vectors = vectors[0]
+        answer, told = search(backend, name, vectors, settings)
+        if schema is None:
+            schema = answer.schema
+            writer.begin(schema)
+        elif not answer.schema.equals(schema, check_metadata=True):
+            raise UnavailableError("the columns of the answers have changed; open another stream")
+        writer.write_with_metadata(answer, told)
+        answers += 1
+        call.about["answers"] = answers
+        turn.end()
 
 
 def _texts(settings: dict[str, Any]) -> bool:
     return isinstance(settings.get("text"), list)
+
+
+def _answer_compact(backend: Backend, call: Call, name: str, turn: Turn, reader: Any, writer: Any) -> None:
+    """Plain searches in the form of `wire.compact`, with as little as possible around the search itself."""
+    read, write, limits, about = reader.read_chunk, writer.write_metadata, backend.limits, call.about
+    settings: dict[str, Any] = {"columns": ()}
+    asked_for, each_filtered, answers = 0, False, 0
+    while True:
+        try:
+            message = read().app_metadata
+        except StopIteration:
+            return
+        turn.begin()
+        if message is None:
+            raise InvalidArgumentError("a compact question is a message's metadata; this message has none")
+        limits.check_message(0, message.size)
+        vectors, question = compact.unpack_question(message)
+        queries = len(vectors)
+        if question:
+            limits.check_request(len(question))
+            settings = _compact_settings(object_of(question))
+            each_filtered = isinstance(settings.get("where"), list)
+        if question or queries != asked_for:
+            limits.check_question(queries, settings)
+            asked_for = queries
+        began = perf_counter()
+        collection = backend.database.collection(name)
+        found: Any = collection.search(vectors if queries > 1 or each_filtered else vectors[0], **settings)
+        hits: list[Hits] = found if isinstance(found, list) else [found]
+        if settings.get("k", 10) is None:
+            limits.check_hits(sum(map(len, hits)))
+        answer = compact.pack_answer(hits)
+        backend.note_slow("search", began, {"collection": name, "queries": queries, **settings})
+        write(answer)
+        answers += 1
+        about["answers"] = answers
+        turn.end()
+
+
+def _compact_settings(asked: Mapping[str, Any]) -> dict[str, Any]:
+    for name in asked:
+        if name not in compact.SETTINGS:
+            raise InvalidArgumentError(
+                f"a compact question has no {name!r}{nearest_name(str(name), compact.SETTINGS)}; "
+                "ask without the compact form"
+            )
+    return {**settings_of(asked), "columns": ()}

@@ -11,7 +11,33 @@ from pathlib import Path
 from nearrow.errors import UnavailableError
 
 MEMORY_LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.01
+STOPPING = "the server is about to stop; connect again in a moment"
 PROCESS_STATUS = Path("/proc/self/status")
+
+
+class Turn:
+    """Whether something of one stream is worked on. REQUIRES: one thread.
+
+    Without a lock, as a lock would be taken twice for every search: `begin` sets `busy` before it looks whether the server
+    drains, and `drain` says that it drains before it looks who is busy. So one of the two sees the other.
+    """
+
+    __slots__ = ("_gate", "busy")
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.busy = False
+
+    def begin(self) -> None:
+        """UnavailableError if the server is about to stop. The end of the stream ends this, too."""
+        self.busy = True
+        if self._gate.draining:
+            self.busy = False
+            raise UnavailableError(STOPPING)
+
+    def end(self) -> None:
+        self.busy = False
 
 
 class Gate:
@@ -24,8 +50,15 @@ class Gate:
         self._looked = (0.0, 0)
         self._changed = threading.Condition()
         self._draining = False
+        self._turns: set[Turn] = set()
+        self._working = 0
         self.open = 0
-        self.busy = 0
+
+    @property
+    def busy(self) -> int:
+        """How many calls are worked on."""
+        with self._changed:
+            return self._working + sum(turn.busy for turn in self._turns)
 
     @property
     def draining(self) -> bool:
@@ -47,33 +80,43 @@ class Gate:
             self._changed.notify_all()
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Something of an open call is worked on; UnavailableError if the server is about to stop."""
-        self.begin_work()
+    def stream(self) -> Iterator[Turn]:
+        """An open call that is worked on only now and then: between the turn's `begin` and `end`."""
+        turn = Turn(self)
+        with self._changed:
+            self._turns.add(turn)
         try:
-            yield
+            yield turn
         finally:
-            self.end_work()
+            with self._changed:
+                self._turns.discard(turn)
+                self._changed.notify_all()
 
     def begin_work(self) -> None:
         with self._changed:
             self._check_draining()
-            self.busy += 1
+            self._working += 1
 
     def end_work(self) -> None:
         with self._changed:
-            self.busy -= 1
+            self._working -= 1
             self._changed.notify_all()
 
     def drain(self, seconds: float) -> bool:
         """Refuse all that is new, and wait until nothing is worked on; False if that takes longer."""
+        ends = time.monotonic() + seconds
         with self._changed:
             self._draining = True
-            return self._changed.wait_for(lambda: self.busy == 0, seconds)
+            while self.busy:
+                left = ends - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(min(left, LOOK_SECONDS))  # a turn that ends wakes nobody
+            return True
 
     def _check_draining(self) -> None:
         if self._draining:
-            raise UnavailableError("the server is about to stop; connect again in a moment")
+            raise UnavailableError(STOPPING)
 
     def _memory_now(self) -> int:
         now = time.monotonic()

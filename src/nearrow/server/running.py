@@ -25,6 +25,7 @@ from nearrow.server.measuring import CallMetrics
 from nearrow.server.service import Service, TransportSecurity
 from nearrow.server.settings import ServerSettings
 from nearrow.server.sql import SqlProcesses
+from nearrow.server.transport import shortest_way
 
 logger = logging.getLogger("nearrow.server")
 
@@ -59,7 +60,8 @@ class Server:
         settings = self.settings
         location = f"{settings.scheme}://{settings.host}:{settings.port}"
         try:
-            return Service(location, backend, settings.tokens, _security(settings), self._metrics.observe)
+            with shortest_way():
+                return Service(location, backend, settings.tokens, _security(settings), self._metrics.observe)
         except (OSError, RuntimeError, ValueError) as error:  # what pyarrow raises when the port is taken
             raise StorageError(f"cannot serve at {location}: {error}; is another server running there?") from None
 

@@ -21,7 +21,7 @@ from nearrow.server.exchanging import exchange
 from nearrow.server.listing import flight_info, flight_infos
 from nearrow.server.reading import read
 from nearrow.server.wire.actions import ACTIONS, READ, WRITE
-from nearrow.server.wire.requests import PutCommand, collection_of, object_of, ticket_of
+from nearrow.server.wire.requests import ExchangeCommand, PutCommand, collection_of, object_of, ticket_of
 from nearrow.server.wire.values import dumps
 from nearrow.server.writing import put
 
@@ -88,7 +88,7 @@ class Service(flight.FlightServerBase):
     def do_exchange(self, context: Any, descriptor: flight.FlightDescriptor, reader: Any, writer: Any) -> None:
         with answering(context) as call:
             call.principal.require(READ)
-            exchange(self._backend, call, collection_of(descriptor), reader, writer)
+            exchange(self._backend, call, ExchangeCommand.from_descriptor(descriptor), reader, writer)
 
     def list_actions(self, context: Any) -> list[tuple[str, str]]:
         with answering(context) as call:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from nearrow.errors import ClosedError, InvalidArgumentError, NearrowError, NotFoundError, UnavailableError
+from nearrow.server.transport import shortest_way
 from nearrow.server.wire.errors import from_flight
 from nearrow.server.wire.values import dumps, loads
 
@@ -63,7 +64,8 @@ class ConnectionOptions:
         }
         options = {name: value for name, value in given.items() if value is not None}
         try:
-            return flight.FlightClient(location, generic_options=CHANNEL_OPTIONS, **options)
+            with shortest_way():
+                return flight.FlightClient(location, generic_options=CHANNEL_OPTIONS, **options)
         except (pa.ArrowException, ValueError) as error:
             raise InvalidArgumentError(f"{location!r} is no address of a server: {error}") from None
 

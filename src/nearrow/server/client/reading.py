@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,11 +22,12 @@ from nearrow.schema import CollectionConfig, base_schema, canonical_id_array
 from nearrow.server.client.connection import Connection
 from nearrow.server.client.models import refuse_model
 from nearrow.server.client.streams import Streams, as_matrix
+from nearrow.server.wire.compact import unpack_answer
 from nearrow.server.wire.hits import decode_hits
 from nearrow.server.wire.questions import encoded_filter, question
 from nearrow.server.wire.records import record_of
 from nearrow.server.wire.requests import ticket
-from nearrow.server.wire.values import dumps
+from nearrow.server.wire.values import dumps, loads
 
 if TYPE_CHECKING:
     import pandas
@@ -143,8 +145,30 @@ class RemoteReading:
         Functions (rerank=, a fusion of your own) cannot be sent, and query= needs a model: InvalidArgumentError.
         """
         refuse_model(query)
+        if (
+            (vector is not None and text is None and negatives is None and facets is None and group_by is None)
+            and (after is None and rerank is None and diversity is None and not explain)
+            and (isinstance(columns, (list, tuple)) and not columns)
+        ):
+            return self._nearest(vector, where, k, ef_search, target_recall, exact, within)
         settings = {name: value for name, value in locals().items() if name not in ("self", "vector", "query")}
         return self._search(vector, settings)
+
+    def _nearest(self, vector: Any, where: Any, *plain: Any) -> Any:
+        """A plain search for ids and distances: the short way."""
+        vector_query(*plain)  # refuses what no server would take
+        asked = _plain_question(*plain)
+        if where is not None:
+            asked = dumps({**loads(asked), "where": encoded_filter(where)})
+        config = self.config
+        vectors = query_vectors(vector, config.dimension, config.metric)
+        single = vectors.ndim == 1
+        if not single and len(vectors) == 0:
+            return []
+        self._connection.check_open()
+        answers = self._streams.ask_compact(config.name, as_matrix(vectors), asked)
+        hits = [one for answer in answers for one in unpack_answer(answer, config.metric)]
+        return hits[0] if single else hits
 
     def _search(self, vector: Any, settings: dict[str, Any]) -> Any:
         names = ("k", "ef_search", "target_recall", "exact", "within")
@@ -214,6 +238,12 @@ def ask_sql(connection: Connection, query: str, parameters: Any, hits: Any, form
     if parameters is not None and not isinstance(parameters, (list, tuple, dict)):
         raise InvalidArgumentError(f"parameters is a list (for ?) or a dict (for $name), not {parameters!r:.80}")
     return formatted(connection.table(ticket("sql", query=query, parameters=parameters))[0], format)
+
+
+@lru_cache(maxsize=256, typed=True)
+def _plain_question(*plain: Any) -> bytes:
+    """The question with these k, ef_search, target_recall, exact, within."""
+    return dumps(question(dict(zip(("k", "ef_search", "target_recall", "exact", "within"), plain, strict=True))))
 
 
 def _batch(table: pa.Table) -> pa.RecordBatch:

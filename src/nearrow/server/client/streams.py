@@ -22,7 +22,9 @@ from pyarrow import flight
 
 from nearrow.errors import UnavailableError
 from nearrow.server.client.connection import Connection
+from nearrow.server.wire.compact import pack_question
 from nearrow.server.wire.hits import float32_array
+from nearrow.server.wire.requests import BATCHES, COMPACT, ExchangeCommand
 
 STREAMS_MAX = 8
 """Of one thread; the one that was not used for longest is closed."""
@@ -35,15 +37,17 @@ Answer = tuple[pa.RecordBatch, bytes]
 class QueryStream:
     """One open DoExchange. REQUIRES: one thread at a time."""
 
+    form = BATCHES
+
     def __init__(self, client: flight.FlightClient, options: flight.FlightCallOptions, collection: str) -> None:
-        descriptor = flight.FlightDescriptor.for_path(collection)
+        descriptor = ExchangeCommand(collection, self.form).to_descriptor()
         self._writer, self._reader = client.do_exchange(descriptor, options)
         self._schema: pa.Schema | None = None
         self._asked: bytes | None = None
         self.due: float | None = None
         """When the answer that is waited for has to be here."""
 
-    def ask(self, vectors: npt.NDArray[Any], question: bytes, seconds: float) -> list[Answer]:
+    def ask(self, vectors: npt.NDArray[Any], question: bytes, seconds: float) -> list[Any]:
         """The answers to one message for each 256 queries. The next one is on its way while one is answered."""
         self.due = time.monotonic() + seconds
         try:
@@ -69,12 +73,15 @@ class QueryStream:
             self._writer.write_with_metadata(batch, question)
             self._asked = question
 
-    def _receive(self) -> Answer:
+    def _receive(self) -> Any:
+        chunk = self._next()
+        return chunk.data, chunk.app_metadata.to_pybytes()
+
+    def _next(self) -> flight.FlightStreamChunk:
         try:
-            chunk = self._reader.read_chunk()
+            return self._reader.read_chunk()
         except StopIteration:
             raise UnavailableError("the server ended the stream of questions") from None
-        return chunk.data, chunk.app_metadata.to_pybytes()
 
     def cancel(self) -> None:
         self._reader.cancel()
@@ -86,6 +93,19 @@ class QueryStream:
                 self._writer.close()
             else:
                 self.cancel()
+
+
+class CompactStream(QueryStream):
+    """The same with the shortest messages; see `wire.compact`."""
+
+    form = COMPACT
+
+    def _send(self, vectors: npt.NDArray[Any], question: bytes) -> None:
+        self._writer.write_metadata(pack_question(vectors, b"" if question == self._asked else question))
+        self._asked = question
+
+    def _receive(self) -> Any:
+        return self._next().app_metadata.to_pybytes()
 
 
 class Streams:
@@ -100,11 +120,22 @@ class Streams:
         self._closed = threading.Event()
 
     def ask(self, collection: str, form: object, vectors: npt.NDArray[Any], question: bytes) -> Sequence[Answer]:
-        """The answers to the question for vectors [queries, dimension]. form: equal for questions with equal columns."""
-        key = (collection, vectors.shape[1], form)
+        """The answers to the question for vectors [queries, dimension]: (batch, metadata) of each message.
+
+        form: equal for questions with equal columns.
+        """
+        return self._ask(QueryStream, (collection, vectors.shape[1], form), vectors, question)
+
+    def ask_compact(self, collection: str, vectors: npt.NDArray[Any], question: bytes) -> Sequence[bytes]:
+        """The same for a plain search: each message as `wire.compact` packs it."""
+        return self._ask(CompactStream, (collection, COMPACT), vectors, question)
+
+    def _ask(
+        self, kind: type[QueryStream], key: tuple[Any, ...], vectors: npt.NDArray[Any], question: bytes
+    ) -> Sequence[Any]:
 
         def once(client: flight.FlightClient, seconds: float) -> list[Answer]:
-            stream = self._stream(key, client)
+            stream = self._stream(kind, key, client)
             try:
                 return stream.ask(vectors, question, seconds)
             except BaseException:
@@ -120,13 +151,13 @@ class Streams:
         found: OrderedDict[Any, QueryStream] = self._mine.open
         return found
 
-    def _stream(self, key: tuple[Any, ...], client: flight.FlightClient) -> QueryStream:
+    def _stream(self, kind: type[QueryStream], key: tuple[Any, ...], client: flight.FlightClient) -> QueryStream:
         mine = self._open()
         stream = mine.get(key)
         if stream is not None:
             mine.move_to_end(key)
             return stream
-        stream = QueryStream(client, self._connection.call_options(None), key[0])
+        stream = kind(client, self._connection.call_options(None), key[0])
         mine[key] = stream
         with self._mutex:
             self._all.add(stream)

@@ -55,7 +55,7 @@ def encode_hits(found: Sequence[Hits], columns: Sequence[str]) -> tuple[pa.Recor
     """The batch and the message's metadata. columns: what was asked for; nothing is read from the rows for "id" alone."""
     first = found[0]
     single = len(found) == 1
-    ids = first.ids if single else np.concatenate([hits.ids for hits in found])
+    ids = joined_ids(found)
     arrays = [
         pa.array(ids, pa.string() if ids.dtype == object else pa.int64()),
         float32_array(first.distances if single else np.concatenate([hits.distances for hits in found])),
@@ -72,6 +72,14 @@ def encode_hits(found: Sequence[Hits], columns: Sequence[str]) -> tuple[pa.Recor
             arrays.append(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
             schema = schema.append(table.schema.field(name))
     return pa.RecordBatch.from_arrays(arrays, schema=schema), _about(found)
+
+
+def joined_ids(found: Sequence[Hits]) -> np.ndarray[Any, Any]:
+    """The ids of all: int64, or an object array of str. A query that finds nothing does not say which they are."""
+    if len(found) == 1:
+        return found[0].ids
+    some = [hits.ids for hits in found if len(hits)]
+    return np.concatenate(some) if some else found[0].ids
 
 
 def float32_array(values: np.ndarray[Any, Any]) -> pa.Array:

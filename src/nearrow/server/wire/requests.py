@@ -2,7 +2,7 @@
 
 DoGet       ticket       {"do": "scan" | "get" | "search" | "sql", …its arguments}
 DoPut       descriptor   path [collection] or [collection, verb], or the command of a `PutCommand` as JSON
-DoExchange  descriptor   path [collection], or the command {"collection": name}
+DoExchange  descriptor   path [collection], or the command of an `ExchangeCommand` as JSON
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ TICKETS: Mapping[str, tuple[str, ...]] = {  # what a ticket does → its argumen
     "sql": ("query", "parameters"),
 }
 REQUEST_BYTES_MAX = 64
+BATCHES, COMPACT = "batches", "compact"
+"""The forms that questions and answers of a DoExchange may have: Arrow record batches, or `wire.compact`."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,30 @@ class PutCommand:
                 raise InvalidArgumentError(f"a path is [collection] or [collection, verb], not {path!r:.80}")
             return cls(path[0], path[1] if len(path) == 2 else "upsert")
         return cls(**_known("a write", object_of(descriptor.command), [field.name for field in fields(cls)]))
+
+
+@dataclass(frozen=True)
+class ExchangeCommand:
+    """What a DoExchange stream is about: a collection, and the form of questions and answers."""
+
+    collection: str
+    form: str = BATCHES
+
+    def __post_init__(self) -> None:
+        validate_name(self.collection)
+        if self.form not in (BATCHES, COMPACT):
+            raise InvalidArgumentError(f"form is {BATCHES!r} or {COMPACT!r}, not {self.form!r:.60}")
+
+    def to_descriptor(self) -> flight.FlightDescriptor:
+        return flight.FlightDescriptor.for_command(dumps({"collection": self.collection, "form": self.form}))
+
+    @classmethod
+    def from_descriptor(cls, descriptor: flight.FlightDescriptor) -> ExchangeCommand:
+        """InvalidArgumentError for a descriptor that is none of those above."""
+        if descriptor.descriptor_type == flight.DescriptorType.PATH:
+            return cls(collection_of(descriptor))
+        told = _known("an exchange", object_of(descriptor.command), [field.name for field in fields(cls)])
+        return cls(told.get("collection", ""), told.get("form", BATCHES))
 
 
 def check_write(write: object) -> None:
