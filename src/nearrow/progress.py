@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 Advance = Callable[[int], None]
 
 
-@contextmanager
-def bar(text: str, total: int | None, show: bool) -> Iterator[Advance]:
+_SILENT: AbstractContextManager[Advance] = nullcontext(lambda rows: None)
+
+
+def bar(text: str, total: int | None, show: bool) -> AbstractContextManager[Advance]:
     """A function to call with the number of rows done since its last call; draws a bar on standard error if `show`."""
-    if not show:
-        yield lambda rows: None
-        return
+    return _bar(text, total) if show else _SILENT
+
+
+@contextmanager
+def _bar(text: str, total: int | None) -> Iterator[Advance]:
     with _drawn(text, total) as (progress, task):
         yield lambda rows: progress.advance(task, rows)
 

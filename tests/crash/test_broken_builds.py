@@ -19,6 +19,7 @@ from nearrow.storage import log_format, log_writer, manifest, published
 from nearrow.storage.directory import BytesLike, Directory, parent_of
 from nearrow.storage.log_format import LOG_FOLDER, log_seq
 from nearrow.storage.manifest import Manifest, SegmentEntry
+from nearrow.storage.poison import Poison
 from nearrow.testing.crash_enumeration import enumerate_points
 from nearrow.testing.crash_flips import flip_bytes
 from nearrow.testing.fault_directory import FaultDirectory
@@ -99,8 +100,7 @@ def test_build_that_unlinks_before_its_manifest_is_there_is_caught(monkeypatch: 
 
 def test_build_that_goes_on_after_a_failed_fsync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     forgotten = property(lambda self: None, lambda self, failure: None)
-    monkeypatch.setattr(core.Core, "_failure", forgotten, raising=False)
-    monkeypatch.setattr(log_writer.LogWriter, "_failure", forgotten, raising=False)
+    monkeypatch.setattr(Poison, "error", forgotten)
     with pytest.raises(CAUGHT):
         strike_until_caught("EIO", step=2)
 

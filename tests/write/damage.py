@@ -47,3 +47,10 @@ def flip(path: Path, position: int | None = None) -> None:
 
 def reader(library: Path) -> Collection:
     return nearrow.connect(library, read_only=True).collection("docs")
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Other content under the same name; threads of readers just closed may still look into the file as it was."""
+    fresh = path.with_name(path.name + ".fresh")
+    fresh.write_bytes(data)
+    fresh.replace(path)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from damage import folder, largest, make, rows
+from damage import folder, largest, make, overwrite, rows
 
 import nearrow
 from nearrow.write.report import Repair, Report
@@ -22,35 +22,35 @@ def remove(path: Path, other: Path) -> None:
 
 
 def cut(path: Path, other: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-9])
+    overwrite(path, path.read_bytes()[:-9])
 
 
 def empty(path: Path, other: Path) -> None:
-    path.write_bytes(b"")
+    overwrite(path, b"")
 
 
 def zero_a_page(path: Path, other: Path) -> None:
     data = path.read_bytes()
     starts = [start for start in range(0, len(data), 4096) if any(data[start : start + 4096])]
     start = starts[len(starts) // 2]
-    path.write_bytes(data[:start] + bytes(len(data[start : start + 4096])) + data[start + 4096 :])
+    overwrite(path, data[:start] + bytes(len(data[start : start + 4096])) + data[start + 4096 :])
 
 
 def flip_a_bit(path: Path, other: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 1
-    path.write_bytes(bytes(data))
+    overwrite(path, bytes(data))
 
 
 def swap(path: Path, other: Path) -> None:
     mine, others = path.read_bytes(), other.read_bytes()
     assert mine != others
-    path.write_bytes(others)
-    other.write_bytes(mine)
+    overwrite(path, others)
+    overwrite(other, mine)
 
 
 def lengthen(path: Path, other: Path) -> None:
-    path.write_bytes(path.read_bytes() + bytes(64))
+    overwrite(path, path.read_bytes() + bytes(64))
 
 
 HARMS: dict[str, Harm] = {

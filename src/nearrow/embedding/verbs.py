@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -110,15 +110,17 @@ class EmbeddingVerbs:
         assert self._embedder is not None
         return config.embedding is None or config.embedding.agrees_with(self._embedder.identity())
 
-    @contextmanager
-    def _embedding(self, rows: int | None, progress: bool) -> Iterator[Embed | None]:
+    def _embedding(self, rows: int | None, progress: bool) -> AbstractContextManager[Embed | None]:
         """A function for texts that come without vectors, or None if there is no model. Its bar shows once it is used.
 
         Inside the block only: rows that stream in are embedded while they are written, under the bar of that.
         """
         if self._embedder is None and self.config.embedding is None:
-            yield None
-            return
+            return nullcontext()
+        return self._embedding_shown(rows, progress)
+
+    @contextmanager
+    def _embedding_shown(self, rows: int | None, progress: bool) -> Iterator[Embed]:
         shown: list[Advance] = []
         with ExitStack() as stack:
 

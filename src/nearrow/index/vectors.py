@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,19 +27,29 @@ def metric_name(metric: str) -> str:
         raise InvalidArgumentError(f"unknown metric {metric!r}: use 'l2', 'cosine' or 'dot'") from None
 
 
+class Piece(NamedTuple):
+    """Rows that lie together in memory, which `owner` keeps alive."""
+
+    address: int
+    rows: int
+    dimension: int
+    dtype: np.dtype[Any]
+    owner: Any
+
+
 class Vectors:
     """Rows of one dimension, held by reference, in chunks of any sizes.
 
     `source` is a C-contiguous float32 or float16 array [n, d], an Arrow FixedSizeList array or chunked array of
-    those, or a sequence of such. Nothing is copied; the memory is kept alive.
+    those, a piece or other vectors, or a sequence of such. Nothing is copied; the memory is kept alive.
     """
 
-    __slots__ = ("_address_ranges", "_keep", "dimension", "dtype", "kernel", "nbytes")
+    __slots__ = ("dimension", "dtype", "kernel", "nbytes", "pieces")
 
     def __init__(self, source: Any, *, dimension: int | None = None) -> None:
-        pieces = list(_pieces(source))
-        found = {piece[2] for piece in pieces} | ({dimension} if dimension is not None else set())
-        types = {piece[3] for piece in pieces}
+        self.pieces = list(pieces_of(source))
+        found = {piece.dimension for piece in self.pieces} | ({dimension} if dimension is not None else set())
+        types = {piece.dtype for piece in self.pieces}
         if len(found) > 1:
             raise DimensionMismatchError(f"vectors of different dimensions together: {sorted(found)}")
         if len(types) > 1:
@@ -50,9 +60,8 @@ class Vectors:
         if not 1 <= self.dimension <= _DIMENSION_MAX:
             raise InvalidArgumentError(f"a vector has 1 to {_DIMENSION_MAX:,} dimensions, not {self.dimension}")
         self.dtype: np.dtype[Any] = types.pop() if types else np.dtype(np.float32)
-        self._keep = [piece[4] for piece in pieces]
-        self._address_ranges = [(piece[0], piece[1]) for piece in pieces]
-        self.kernel = _kernel.Vectors(self._address_ranges, self.dimension, self.dtype == np.float16)
+        ranges = [(piece.address, piece.rows) for piece in self.pieces]
+        self.kernel = _kernel.Vectors(ranges, self.dimension, self.dtype == np.float16)
         self.nbytes: int = len(self) * self.dimension * self.dtype.itemsize
 
     def __len__(self) -> int:
@@ -61,14 +70,16 @@ class Vectors:
     @classmethod
     def concatenate(cls, parts: Sequence[Vectors]) -> Vectors:
         """One view of several, in order, still by reference."""
-        return cls([piece for part in parts for piece in part._keep] or [], dimension=parts[0].dimension)
+        return cls(parts, dimension=parts[0].dimension)
 
 
-def _pieces(source: Any) -> Any:
-    """(address, rows, dimension, dtype, owner) for every chunk of the source."""
-    if isinstance(source, Vectors):
-        source = source._keep
-    if isinstance(source, np.ndarray):
+def pieces_of(source: Any) -> Iterator[Piece]:
+    """One for every chunk of the source."""
+    if isinstance(source, Piece):
+        yield source
+    elif isinstance(source, Vectors):
+        yield from source.pieces
+    elif isinstance(source, np.ndarray):
         if source.ndim != 2:
             raise InvalidArgumentError(f"vectors are an array of shape [n, d], not {source.ndim}-dimensional")
         if source.dtype not in (np.float32, np.float16):
@@ -77,12 +88,12 @@ def _pieces(source: Any) -> Any:
             )
         if not source.flags.c_contiguous:
             raise InvalidArgumentError("the array is not C-contiguous; pass np.ascontiguousarray(vectors)")
-        yield source.ctypes.data, len(source), source.shape[1], source.dtype, source
+        yield Piece(source.ctypes.data, len(source), source.shape[1], source.dtype, source)
     elif isinstance(source, pa.ChunkedArray):
         if source.num_chunks == 0:
-            yield from _pieces(pa.array([], source.type))
+            yield from pieces_of(pa.array([], source.type))
         for chunk in source.chunks:
-            yield from _pieces(chunk)
+            yield from pieces_of(chunk)
     elif isinstance(source, pa.Array):
         if isinstance(source, pa.ExtensionArray):
             source = source.storage
@@ -103,10 +114,10 @@ def _pieces(source: Any) -> Any:
         start = (values.offset + source.offset * width) * dtype.itemsize
         if len(source) and (data is None or start + len(source) * width * dtype.itemsize > data.size):
             raise InvalidArgumentError("the Arrow array is malformed: its values are shorter than it says")
-        yield (data.address + start if data is not None else 0), len(source), width, dtype, source
+        yield Piece(0 if data is None else data.address + start, len(source), width, dtype, source)
     elif isinstance(source, (list, tuple)):
         for part in source:
-            yield from _pieces(part)
+            yield from pieces_of(part)
     else:
         raise InvalidArgumentError(f"vectors are a NumPy array or an Arrow FixedSizeList, not {type(source).__name__}")
 

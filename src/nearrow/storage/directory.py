@@ -45,6 +45,9 @@ class OutputFile(Protocol):
         """Appends several buffers by one system call where the OS allows it."""
 
     def flush(self) -> None: ...
+    def begin_sync(self) -> None:
+        """Sends what was written on its way to the disk and does not wait for it, so that a `sync` has less to do."""
+
     def sync(self) -> None:
         """Makes the data durable (fdatasync). After a failure nothing may be assumed of the unsynced bytes."""
 

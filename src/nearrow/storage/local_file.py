@@ -42,6 +42,7 @@ class LocalOutputFile:
         self._allocated = 0
         self._size = 0
         self._unsynced = 0
+        self._begun = 0
         self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _CLOEXEC | _BINARY, 0o644)
 
     @property
@@ -79,6 +80,15 @@ class LocalOutputFile:
     def flush(self) -> None:
         self._check()
 
+    def begin_sync(self) -> None:
+        self._check()
+        if self._size > self._begun and hasattr(
+            os, "posix_fadvise"
+        ):  # on Linux this begins to write the pages; those being written stay cached
+            with translated("begin to sync", self.name):
+                os.posix_fadvise(self._descriptor, self._begun, self._size - self._begun, os.POSIX_FADV_DONTNEED)
+            self._begun = self._size
+
     def sync(self) -> None:
         self._check()
         try:
@@ -86,6 +96,7 @@ class LocalOutputFile:
         except OSError as error:
             raise typed_error(error, "fsync", self.name) from error
         self._unsynced = 0
+        self._begun = self._size
 
     def tell(self) -> int:
         return self._size

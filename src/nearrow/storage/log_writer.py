@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import pyarrow as pa
 from google_crc32c import extend as extend_crc32c
@@ -33,6 +32,7 @@ from nearrow.storage.log_format import (
     padding,
 )
 from nearrow.storage.log_reader import WATERMARK, LogEnd, open_log
+from nearrow.storage.poison import Poison
 from nearrow.storage.sync_turn import SyncTurn
 
 _JOIN_BYTES_MAX = 1 << 16  # below this one copy is cheaper than several checksums and a longer writev
@@ -63,7 +63,7 @@ class LogWriter:
         self._last_lsn = last_lsn
         self._durable_lsn = last_lsn
         self._chain = chain
-        self._failure: BaseException | None = None
+        self._poison = Poison()
         self._closed = False
         self._append_mutex = threading.Lock()
         self._turn = SyncTurn(last_lsn)
@@ -185,11 +185,12 @@ class LogWriter:
 
     @property
     def failed(self) -> bool:
-        return self._failure is not None
+        return self._poison.error is not None
 
-    def append(self, parts: Sequence[BytesLike]) -> int:
+    def append(self, parts: Sequence[BytesLike], *, sync_follows: bool = False) -> int:
         """Writes one record, made of `parts` one after another, and returns its LSN; it is not yet durable.
 
+        sync_follows: the disk begins with it already, while the caller does what it has to do before its `sync`.
         InvalidArgumentError for a record over 2 GiB (nothing written); StorageError if the disk fails, now and after.
         """
         length = sum([part.nbytes if isinstance(part, memoryview) else len(part) for part in parts])
@@ -212,13 +213,13 @@ class LogWriter:
                 chain = 0
                 for part in body:
                     chain = extend_crc32c(chain, part)
-            try:  # not _poisoning(): this is the hot path
+            with self._poison:
                 self._file.write_parts((FRAME_START.pack(FRAME_MAGIC, chain), *body))
-            except BaseException as error:
-                self._failure = error
-                raise
+                if sync_follows and not self._turn.taken:
+                    self._file.begin_sync()
             self._chain = chain
             self._last_lsn = lsn
+            self._turn.appended(lsn)
             return lsn
 
     def sync(self, lsn: int | None = None) -> int:
@@ -241,7 +242,7 @@ class LogWriter:
         with self._append_mutex:
             self._check()
             self._turn.lead()
-            with self._turn, self._poisoning():
+            with self._turn, self._poison:
                 self._check()
                 self._sync_now()
                 chain, size = self._chain, self._file.size
@@ -257,7 +258,7 @@ class LogWriter:
             if self._closed:
                 return
             try:
-                if self._failure is None:
+                if self._poison.error is None:
                     self._turn.lead()
                     with self._turn:
                         self._check()
@@ -271,20 +272,11 @@ class LogWriter:
         target = self._last_lsn
         if target > self._durable_lsn:
             started = time.monotonic()
-            with self._poisoning():
+            with self._poison:
                 self._file.sync()
             self._durable_lsn = target
             self._watermark.set(target)
             self._turn.done(target, self._last_lsn, time.monotonic() - started)
-
-    @contextmanager
-    def _poisoning(self) -> Iterator[None]:
-        """After a failure inside, what is on disk is unknown (rule 4)."""
-        try:
-            yield
-        except BaseException as error:
-            self._failure = error
-            raise
 
     def _release(self) -> None:
         self._closed = True
@@ -292,10 +284,10 @@ class LogWriter:
         self._watermark.close()
 
     def _check(self) -> None:
-        if self._failure is not None:
+        if (failure := self._poison.error) is not None:
             raise StorageError(
-                f"{self.name}: refused, as an earlier write or fsync failed ({self._failure}); "
+                f"{self.name}: refused, as an earlier write or fsync failed ({failure}); "
                 "what was acknowledged is safe: close and reopen the collection"
-            ) from self._failure
+            ) from failure
         if self._closed:
             raise ClosedError(f"{self.name}: the log was closed")

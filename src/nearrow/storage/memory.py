@@ -77,6 +77,9 @@ class MemoryOutputFile:
     def flush(self) -> None:
         self._check()
 
+    def begin_sync(self) -> None:
+        self._check()
+
     def sync(self) -> None:
         self._check()
 

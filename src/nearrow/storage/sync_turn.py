@@ -12,8 +12,8 @@ from collections.abc import Callable
 from types import TracebackType
 
 _WAIT = 1.0  # of an fsync's time, for all of them
-_PAUSE = 0.25  # of an fsync's time: if nobody came for so long, nobody will
-_POLL_SECONDS = 20e-6
+_PAUSE = 0.5  # of an fsync's time: if nobody came for so long, nobody will
+_NOBODY = 1 << 62  # an LSN that no record reaches
 
 
 class SyncTurn:
@@ -25,6 +25,13 @@ class SyncTurn:
         self._durable_lsn = durable_lsn
         self._expected = 1  # records that the last fsync covered or made wait, and how long it took
         self._seconds = 0.0
+        self._goal = _NOBODY  # the record that the leader waits for
+        self._all_came = threading.Event()
+
+    @property
+    def taken(self) -> bool:
+        """A thread leads now."""
+        return self._leading
 
     def lead(self, lsn: int | None = None) -> bool:
         """True: this thread leads now, until it steps down. False: `lsn` became durable meanwhile."""
@@ -43,17 +50,23 @@ class SyncTurn:
         Without this, the first one's fsync covers its record alone and all others wait for the next one; or two halves
         take turns for ever. As long as they keep coming it is worth an fsync's time at most; once none comes, it is not.
         """
-        came = last_lsn() - self._durable_lsn
-        if came >= self._expected:
+        goal = self._durable_lsn + self._expected
+        if last_lsn() >= goal:
             return
-        now = time.monotonic()
-        deadline, patience = now + self._seconds * _WAIT, now + self._seconds * _PAUSE
-        while came < self._expected and now < min(deadline, patience):
-            time.sleep(_POLL_SECONDS)
-            now = time.monotonic()
-            before, came = came, last_lsn() - self._durable_lsn
-            if came > before:
-                patience = now + self._seconds * _PAUSE
+        self._all_came.clear()
+        self._goal = goal
+        before, now = -1, time.monotonic()
+        deadline = now + self._seconds * _WAIT
+        while before < (came := last_lsn()) < goal and now < deadline:
+            self._all_came.wait(min(self._seconds * _PAUSE, deadline - now))
+            before, now = came, time.monotonic()
+        self._goal = _NOBODY
+
+    def appended(self, lsn: int) -> None:
+        """A record was written: the leader may wait for just that one."""
+        if lsn >= self._goal:
+            self._goal = _NOBODY
+            self._all_came.set()
 
     def done(self, lsn: int, last_lsn: int, seconds: float) -> None:
         """The leader made all records up to `lsn` durable; meanwhile others were written, up to `last_lsn`."""

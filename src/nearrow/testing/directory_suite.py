@@ -177,7 +177,7 @@ class DirectorySuite:
         file.close()
         file.close()
         assert file.closed
-        for act in (lambda: file.write(b"x"), file.sync, file.flush):
+        for act in (lambda: file.write(b"x"), file.begin_sync, file.sync, file.flush):
             with pytest.raises(ClosedError):
                 act()
 

@@ -160,6 +160,9 @@ class FaultOutputFile:
     def flush(self) -> None:
         self._check()
 
+    def begin_sync(self) -> None:
+        self._check()
+
     def sync(self) -> None:
         self._check()
         with self._disk.mutex:

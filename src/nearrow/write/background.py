@@ -21,7 +21,7 @@ from typing import Any
 from nearrow.errors import StorageError
 from nearrow.write.ages import Ages
 from nearrow.write.core import Core
-from nearrow.write.effort import Effort, Progress, cpu_threads, directly, gently, quiet_threads
+from nearrow.write.effort import Effort, Progress, cpu_threads, gently, quiet_threads
 from nearrow.write.merge import build_graph, merge_segments, sizes
 from nearrow.write.merge_policy import Job, Limits, Merge, SegmentSize, next_job
 from nearrow.write.seal import seal_oldest
@@ -219,8 +219,8 @@ class Background:
             else:
                 searched = sum(size.rows for size in found if size.has_graph)
                 urgent = any(size.id == job.id and size.rows > searched for size in found)
-                effort = self._effort(cpu_threads(), directly) if urgent else self._effort(quiet_threads(), gently)
-                build_graph(self._core, job.id, effort)
+                threads = cpu_threads() if urgent else quiet_threads()
+                build_graph(self._core, job.id, self._effort(threads, gently))
         except BaseException:
             if self._stopping:
                 raise Cancelled from None

@@ -12,8 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ from nearrow.storage.log_reader import LogEnd
 from nearrow.storage.log_writer import LogWriter
 from nearrow.storage.manifest import Manifest, SegmentEntry
 from nearrow.storage.manifest import commit as commit_manifest
+from nearrow.storage.poison import Poison
 from nearrow.write.budget import MemoryBudget
 from nearrow.write.files import Files
 from nearrow.write.manifest_schema import encode_schema, id_type
@@ -74,7 +74,7 @@ class Core:
         self._log: LogWriter | None = None
         self._log_schema: pa.Schema | None = None
         self._previous: Manifest | None = None
-        self._failure: BaseException | None = None
+        self._poison = Poison()
         self._closed = False
         self._pid = os.getpid()
 
@@ -103,8 +103,8 @@ class Core:
         new_schema = schema if change.puts and self._log_schema is not schema else None
         if new_schema is not None and self._log_schema is not None and new_schema.equals(self._log_schema):
             new_schema = None
-        with self._poisoning():
-            lsn = log.append(encode(change, new_schema))
+        with self._poison:
+            lsn = log.append(encode(change, new_schema), sync_follows=self.config.durability == "full")
         if new_schema is not None:
             self._log_schema = schema
         return lsn
@@ -112,7 +112,7 @@ class Core:
     def open_log(self) -> LogWriter:
         """The log of this writer's epoch, begun at its first write."""
         if self._log is None:
-            with self._poisoning():
+            with self._poison:
                 epoch = max(self.manifest.epoch, self._log_end.epoch) + 1
                 self._log = LogWriter.resume(self.directory, self._log_end, epoch, owner_of(self.manifest.uuid))
             self._log_schema = None
@@ -125,7 +125,7 @@ class Core:
             return
         target = log.last_lsn if lsn is None else lsn
         # A log that is rotated meanwhile is durable as a whole, and says so even when it is closed.
-        with self._poisoning():
+        with self._poison:
             durable = log.sync(target)
         self._publish(durable)
 
@@ -142,7 +142,7 @@ class Core:
             return None
         self.sync()
         log = self.open_log()
-        with self._poisoning():
+        with self._poison:
             self._log = log.rotate()
         self._log_schema = None
         return self.state.freeze(self._log.seq)
@@ -177,7 +177,7 @@ class Core:
             state.schema = schema
         if config is not None:
             self.config = config
-        with self._poisoning():
+        with self._poison:
             entries = tuple(self._entry(part) for part in state.segments)
             first_log, lsn = self.manifest.log_first_seq, self.manifest.lsn
             if sealed is not None:
@@ -234,17 +234,6 @@ class Core:
 
     # ---- life
 
-    @contextmanager
-    def _poisoning(self) -> Iterator[None]:
-        """After a failure inside, what is on disk is unknown: refuse every later write (rule 4)."""
-        try:
-            yield
-        except InvalidArgumentError:  # refused before anything was written
-            raise
-        except BaseException as error:
-            self._failure = self._failure or error
-            raise
-
     @property
     def forked(self) -> bool:
         """This is a child of the process that opened the collection: locks, threads and files are the parent's."""
@@ -269,15 +258,15 @@ class Core:
 
     def check_writable(self) -> None:
         self.check_open()
-        if self._failure is not None:
+        if (failure := self._poison.error) is not None:
             raise StorageError(
-                f"an earlier write failed ({self._failure}); what reached the disk is unknown. "
+                f"an earlier write failed ({failure}); what reached the disk is unknown. "
                 "Close the collection and open it again: acknowledged rows are safe"
-            ) from self._failure
+            ) from failure
 
     @property
     def failed(self) -> bool:
-        return self._failure is not None
+        return self._poison.error is not None
 
     def close(self) -> None:
         """Make what was written durable, and stop; StorageError if that is no longer possible. Idempotent."""
@@ -286,7 +275,9 @@ class Core:
                 return
             try:
                 log = self._log
-                if self._failure is None or (log is not None and log.durable_lsn < log.last_lsn and self._unsynced):
+                if self._poison.error is None or (
+                    log is not None and log.durable_lsn < log.last_lsn and self._unsynced
+                ):
                     self.sync()
             finally:
                 self._closed = True
@@ -294,7 +285,7 @@ class Core:
                     try:
                         self._log.close()
                     except NearrowError:
-                        if self._failure is None:
+                        if self._poison.error is None:
                             raise
 
     @property

@@ -1,7 +1,7 @@
 """Memtable: which rows are durable in the log but not yet in a segment?
 
 It only ever grows; rows die by leaving its `alive` bitmap. Views share its arrays and see the first n rows, so that
-publishing a view copies a bitmap and a few references. Small batches are joined as in a binary counter, so a row is
+publishing a view copies a bitmap and a few references. Small batches are joined as digits of a counter carry, so a row is
 copied O(log n) times however it arrived.
 """
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nearrow.index.hnsw import Graph, Vectors
+from nearrow.index.vectors import Piece, pieces_of
 from nearrow.segment.rows import Bits, Positions, batch_starts, fill_columns, only_alive, take_rows
 from nearrow.segment.view import ROW, present_columns
 from nearrow.segment.zones import Zone
@@ -23,9 +24,29 @@ from nearrow.write.record import Change, Put, RowNumbers
 
 FRESH_ROWS = 16
 """So many rows are joined to a run at once; fewer are joined by the first search that reads them."""
-Fresh = tuple[Sequence[pa.RecordBatch], pa.Schema]  # batches without `_row`, and their schema with it
+RUNS_JOINED = 4
+"""A run is copied log4 n times; with 2 it would be twice that, for half as many runs."""
 
 _numbers = counter()
+
+
+class Run:
+    """Rows that lie together. Where their vectors are is found by the first search, for all the views that share it."""
+
+    __slots__ = ("_vectors", "batch")
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self.batch = batch
+        self._vectors: Piece | None = None
+
+    @property
+    def vectors(self) -> Piece:
+        if self._vectors is None:
+            (self._vectors,) = pieces_of(self.batch.column("vector"))
+        return self._vectors
+
+
+Fresh = tuple[Sequence[Run], pa.Schema]  # runs without `_row`, and their schema with it
 
 
 class Memtable:
@@ -34,8 +55,8 @@ class Memtable:
     def __init__(self) -> None:
         self.number = next(_numbers)
         self.bytes = 0
-        self._runs: list[pa.RecordBatch] = []
-        self._fresh: list[pa.RecordBatch] = []  # of one schema, still without `_row`; behind the runs
+        self._runs: list[Run] = []
+        self._fresh: list[Run] = []  # of one schema, still without `_row`; behind the runs
         self._fresh_rows = 0
         self._row_numbers = np.empty(64, np.uint64)
         self._alive = np.zeros(8, np.uint8)
@@ -67,9 +88,9 @@ class Memtable:
         self._ids += ids
         self._positions.update(zip(ids, range(first, self.rows), strict=True))
         self.bytes += put.message.size
-        if self._fresh and not self._fresh[0].schema.equals(put.batch.schema):
+        if self._fresh and not self._fresh[0].batch.schema.equals(put.batch.schema):
             self._settle(first)
-        self._fresh.append(put.batch)
+        self._fresh.append(Run(put.batch))
         self._fresh_rows += rows
         if self._fresh_rows >= FRESH_ROWS:
             self._settle(self.rows)
@@ -78,7 +99,7 @@ class Memtable:
     def _settle(self, end: int) -> None:
         """Make a run of the fresh rows, which lie before position `end`."""
         first = end - self._fresh_rows
-        self._push(joined_run(self._fresh, self._row_numbers[first:end], self._with_row(self._fresh[0].schema)))
+        self._push(joined_run(self._fresh, self._row_numbers[first:end], self._with_row(self._fresh[0].batch.schema)))
         self._fresh, self._fresh_rows = [], 0
 
     def _with_row(self, schema: pa.Schema) -> pa.Schema:
@@ -87,18 +108,17 @@ class Memtable:
             self._stored = schema, schema.insert(0, pa.field(ROW, pa.uint64()))
         return self._stored[1]
 
-    def _push(self, run: pa.RecordBatch) -> None:
-        """Keep runs of falling size: join equals, so n rows lie in O(log n) runs."""
-        joined = [run]
-        rows = run.num_rows
-        while self._runs and self._runs[-1].num_rows <= rows and rows < 65536:
-            joined.insert(0, self._runs.pop())
-            rows += joined[0].num_rows
-        if len(joined) > 1:
-            schema = joined[-1].schema
-            table = pa.concat_tables([fill_columns(pa.Table.from_batches([batch]), schema) for batch in joined])
-            run = table.combine_chunks().to_batches()[0]
-        self._runs.append(run)
+    def _push(self, batch: pa.RecordBatch) -> None:
+        """Keep runs of falling size: join RUNS_JOINED that do not fall, so n rows lie in O(log n) runs."""
+        runs = [*self._runs, Run(batch)]
+        while len(runs) >= RUNS_JOINED and batch.num_rows < 65536:
+            joined = [run.batch for run in runs[-RUNS_JOINED:]]
+            if max(earlier.num_rows for earlier in joined) > batch.num_rows:
+                break
+            table = pa.concat_tables([fill_columns(pa.Table.from_batches([one]), batch.schema) for one in joined])
+            batch = table.combine_chunks().to_batches()[0]
+            runs[-RUNS_JOINED:] = [Run(batch)]
+        self._runs = runs
 
     def ids_at(self, positions: Iterable[int]) -> list[str | int]:
         """Ids of rows, alive or not; of those that a view sees, in any thread."""
@@ -149,7 +169,7 @@ class Memtable:
             alive = None if self.alive_count == self.rows else self._alive[: -(-self.rows // 8)].copy()
             fresh = None
             if self._fresh:
-                fresh = tuple(self._fresh), self._with_row(self._fresh[0].schema)
+                fresh = tuple(self._fresh), self._with_row(self._fresh[0].batch.schema)
             self._part = MemtablePart(
                 self, tuple(self._runs), fresh, self.rows, alive, self.alive_count, self._row_numbers
             )
@@ -164,7 +184,7 @@ class MemtablePart:
     def __init__(
         self,
         memtable: Memtable,
-        runs: tuple[pa.RecordBatch, ...],
+        runs: tuple[Run, ...],
         fresh: Fresh | None,
         rows: int,
         alive: Bits | None,
@@ -174,7 +194,7 @@ class MemtablePart:
         self._memtable = memtable
         self._runs = runs
         self._fresh = fresh
-        self._batches: Sequence[pa.RecordBatch] = runs
+        self._batches: Sequence[pa.RecordBatch] | None = None
         self.rows = rows
         self.alive = alive
         self.alive_count = alive_count
@@ -188,10 +208,13 @@ class MemtablePart:
 
     @property
     def batches(self) -> Sequence[pa.RecordBatch]:
-        if (fresh := self._fresh) is not None:  # threads may do this at once: each comes to the same
-            settled = sum([run.num_rows for run in self._runs])
-            self._batches = (*self._runs, joined_run(fresh[0], self.row_numbers[settled:], fresh[1]))
-            self._fresh = None
+        if self._batches is None:  # threads may do this at once: each comes to the same
+            batches = [run.batch for run in self._runs]
+            if self._fresh is not None:
+                runs, schema = self._fresh
+                settled = sum([batch.num_rows for batch in batches])
+                batches.append(joined_run(runs, self.row_numbers[settled:], schema))
+            self._batches = batches
         return self._batches
 
     @property
@@ -203,7 +226,8 @@ class MemtablePart:
     @property
     def vectors(self) -> Vectors:
         if self._vectors is None:
-            self._vectors = Vectors(pa.chunked_array([batch.column("vector") for batch in self.batches]))
+            fresh = () if self._fresh is None else self._fresh[0]
+            self._vectors = Vectors([run.vectors for run in (*self._runs, *fresh)])
         return self._vectors
 
     def find(self, ids: pa.Array) -> Positions:
@@ -252,14 +276,18 @@ class MemtablePart:
         return None
 
 
-def joined_run(batches: Sequence[pa.RecordBatch], row_numbers: RowNumbers, schema: pa.Schema) -> pa.RecordBatch:
-    """Batches of one schema as one, with their row numbers as the first column of `schema`."""
+def joined_run(runs: Sequence[Run], row_numbers: RowNumbers, schema: pa.Schema) -> pa.RecordBatch:
+    """Runs of one schema as one batch, with their row numbers as the first column of `schema`."""
+    batches = [run.batch for run in runs]
     whole = batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
     return pa.RecordBatch.from_arrays([pa.array(row_numbers), *whole.columns], schema=schema)
 
 
 def set_bits(bits: Bits, first: int, last: int) -> None:
     """Set bits first .. last - 1 in place."""
+    if last - first == 1:  # the usual upsert
+        bits[first >> 3] |= 1 << (first & 7)
+        return
     for position in range(first, min(last, -(-first // 8) * 8)):
         bits[position >> 3] |= np.uint8(1 << (position & 7))
     whole = -(-first // 8)
