@@ -15,7 +15,7 @@ import pytest
 from nearrow.errors import NearrowError
 from nearrow.segment import reader
 from nearrow.segment.deletes import DeadRows
-from nearrow.storage import log_format, log_writer, manifest, published
+from nearrow.storage import log_format, manifest, published
 from nearrow.storage.directory import BytesLike, Directory, parent_of
 from nearrow.storage.log_format import LOG_FOLDER, log_seq
 from nearrow.storage.manifest import Manifest, SegmentEntry

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from nearrow.errors import ClosedError, EmbeddingError, InvalidArgumentError, NearrowError, StorageError
+from nearrow.errors import ClosedError, EmbeddingError, NearrowError, StorageError
 from nearrow.schema import CollectionConfig
 from nearrow.segment.part import SegmentPart
 from nearrow.segment.view import View
