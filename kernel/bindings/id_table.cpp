@@ -9,9 +9,12 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
+
+#include "../packed_hits.h"
 
 namespace nb = nanobind;
 
@@ -183,6 +186,31 @@ Positions gather_int64(const LentColumn& ids, const PositionsIn& positions) {
     return out;
 }
 
+using FloatsIn = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+void check_text(std::string_view id) {
+    if (std::none_of(id.begin(), id.end(), [](char letter) { return static_cast<signed char>(letter) < 0; })) return;
+    const nb::object text = nb::steal(PyUnicode_DecodeUTF8(id.data(), static_cast<Py_ssize_t>(id.size()), nullptr));
+    if (!text.is_valid()) throw nb::python_error();
+}
+
+// Short: it takes less time than to let go of the GIL would.
+nb::object pack_hits(const LentColumn& ids, const PositionsIn& positions, const FloatsIn& distances,
+                     std::uint64_t row_number) {
+    if (positions.size() != distances.size()) throw nb::value_error("as many distances as positions");
+    const IdKind kind = ids.column.kind();
+    std::vector<std::string_view> found(positions.size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        found[i] = id_at(ids.column, positions.data()[i]);
+        if (kind == IdKind::string) check_text(found[i]);
+    }
+    const std::size_t size = nearrow::packed_hits_bytes(kind, found);
+    nb::object out = nb::steal(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)));
+    if (!out.is_valid()) throw nb::python_error();
+    nearrow::pack_hits(kind, found, distances.data(), row_number, PyBytes_AsString(out.ptr()));
+    return out;
+}
+
 std::pair<std::size_t, std::size_t> misplaced(const LentTable& table) {
     const nb::gil_scoped_release release;
     return table.table.misplaced();
@@ -195,7 +223,8 @@ void bind_id_table(nb::module_& module) {
         .def(nb::init<bool, bool, const nb::list&>(), nb::arg("strings"), nb::arg("wide_offsets"), nb::arg("chunks"))
         .def("__len__", [](const LentColumn& self) { return self.column.size(); })
         .def("gather_strings", &gather_strings, nb::arg("positions"))
-        .def("gather_int64", &gather_int64, nb::arg("positions"));
+        .def("gather_int64", &gather_int64, nb::arg("positions"))
+        .def("pack_hits", &pack_hits, nb::arg("positions"), nb::arg("distances"), nb::arg("row_number"));
     nb::class_<LentTable>(module, "IdTable")
         .def(nb::init<nb::handle, nb::object>(), nb::arg("buffer"), nb::arg("ids"))
         .def("find_all", &find_all, nb::arg("needles"))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from nearrow.analytics.sql_filter import SqlFilterEngine
@@ -23,6 +25,7 @@ from nearrow.query.ask import PLAIN, Extras, ask
 from nearrow.query.executor import Source, chosen_columns
 from nearrow.query.facet_counts import facet_counts
 from nearrow.query.filter import Filter
+from nearrow.query.packed import packed_nearest
 from nearrow.query.query import TARGET_RECALL, VectorQuery, check_positive, vector_query
 from nearrow.query.recall import Recall, measure_recall
 from nearrow.query.text_search import TextSearch
@@ -208,6 +211,15 @@ class Collection(EmbeddingVerbs, RowVerbs, AnalyticVerbs, UpkeepVerbs):
             raise
         self.metrics.search.ended(began, len(found) if isinstance(found, list) else 1)
         return found
+
+    def _search_packed(self, vector: npt.NDArray[np.float32], query: VectorQuery, where: Any) -> bytes | None:
+        """What a server sends of a plain search: ids and distances, see `query.packed`; None: `search` has to be asked."""
+        began = perf_counter()
+        source = self._source()
+        packed = packed_nearest(source, self._dimension, vector, query, self._filter(where, source.newest()))
+        if packed is not None:
+            self.metrics.search.ended(began)
+        return packed
 
     def facets(self, facets: Sequence[Any], where: Any = None, *, text: Any = None) -> dict[str, Any]:
         """Counts over all rows that match: a field's values, ranges ({"field":, "ranges":}), or min, max and average."""

@@ -138,9 +138,28 @@ def test_damaged_offsets_of_the_ids_lose_those_ids_and_no_more() -> None:
     assert "not found at their position" in table.check()[0]
     with pytest.raises(CorruptionError, match="position 10"):
         table.ids.gather([10])
+    with pytest.raises(CorruptionError, match="position 10"):
+        table.ids.pack_hits(np.array([10]), NEAR, 0)
 
 
 def test_ids_that_are_not_unicode_are_a_typed_error() -> None:
     broken = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, 2], np.int32)), pa.py_buffer(b"\xff\xfe"))
     with pytest.raises(CorruptionError):
         IdColumn(broken).gather([0])
+
+
+NEAR = np.zeros(1, np.float32)
+
+
+@pytest.mark.parametrize("ids", [pa.array(["a"]), pa.array([7]), pa.array(["é" * 40])])
+def test_packed_hits_refuse_what_gather_refuses(ids: pa.Array) -> None:
+    column = IdColumn(ids)
+    one = 8 if pa.types.is_int64(ids.type) else 4 + len(ids[0].as_py().encode())
+    assert len(column.pack_hits(np.array([0]), NEAR, 2**64 - 1)) == 16 + one + 4 + 4 + 32
+    for position in (-1, 1, 2**62):
+        with pytest.raises(InvalidArgumentError, match="outside"):
+            column.pack_hits(np.array([position]), NEAR, 0)
+    broken = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, 2], np.int32)), pa.py_buffer(b"\xff\xfe"))
+    with pytest.raises(CorruptionError):
+        IdColumn(broken).pack_hits(np.array([0]), NEAR, 0)
+    assert column.pack_hits(np.array([], np.int64), NEAR[:0], 0)[-32:] == bytes(32)

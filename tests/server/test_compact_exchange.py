@@ -18,11 +18,12 @@ from pyarrow import flight
 
 import nearrow
 from nearrow.errors import InvalidArgumentError, NearrowError
+from nearrow.query.query import VectorQuery
 from nearrow.server.limits import Limits
 from nearrow.server.running import Server
 from nearrow.server.settings import ServerSettings
 from nearrow.server.transport import VARIABLE, WAITING_THREADS_READ, shortest_way
-from nearrow.server.wire.compact import SETTINGS, pack_question, unpack_answer, unpack_question
+from nearrow.server.wire.compact import SETTINGS, pack_answer, pack_question, unpack_answer, unpack_question
 from nearrow.server.wire.requests import COMPACT, ExchangeCommand
 
 DIMENSION = 4
@@ -44,18 +45,24 @@ QUESTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=[(ids, metric, fresh) for ids in IDS for metric in ("l2", "cosine", "dot") for fresh in (0, 1)])
+LIE = ("one segment", "one segment with gaps", "a memtable, too")
+
+
+@pytest.fixture(params=[(ids, metric, lie) for ids in IDS for metric in ("l2", "cosine", "dot") for lie in LIE])
 def points(request: pytest.FixtureRequest, server: Server, remote: nearrow.Database) -> nearrow.Collection:
     """40 rows; the last ones in a memtable beside a segment, or all of them in one segment with a graph."""
-    ids, metric, fresh = request.param
+    ids, metric, lie = request.param
     made: nearrow.Collection = remote.create_collection("points", dimension=DIMENSION, metric=metric, graph_rows_min=1)
     metadata = [{"year": 2000 + number} for number in range(40)]
     made.add(ids=IDS[ids][:30], vectors=POINTS[:30], metadata=metadata[:30])
     made.compact()
     made.add(ids=IDS[ids][30:], vectors=POINTS[30:], metadata=metadata[30:])
-    if not fresh:
+    if lie == "one segment with gaps":
         made.delete(IDS[ids][7:9])
+    if lie != "a memtable, too":
         made.compact()
+        part = server.database.collection("points")._view().parts[0]
+        assert part.segment._gapless == (lie == "one segment")
     return made
 
 
@@ -139,6 +146,31 @@ def test_collection_that_was_dropped_is_not_found(remote: nearrow.Database) -> N
     remote.drop_collection("docs")
     with pytest.raises(nearrow.NotFoundError):
         docs.search(POINTS[0], columns=[])
+
+
+@pytest.mark.parametrize("ids", IDS)
+def test_answer_of_the_kernel_is_the_one_of_python(ids: str, server: Server) -> None:
+    here = server.database.create_collection("points", dimension=DIMENSION, metric="l2", graph_rows_min=1)
+    here.add(ids=IDS[ids], vectors=POINTS, metadata=[{"year": 2000 + number} for number in range(40)])
+    assert here._search_packed(POINTS[0], VectorQuery(), None) is None  # a memtable has no graph
+    here.compact()
+    here.search(POINTS[0])
+    before = here.stats().operations["search"].calls
+    for k in (1, 10, 40, 100):
+        for where in (None, {"year": {"$lt": 2003}}):
+            packed = here._search_packed(POINTS[0], VectorQuery(k), where)
+            assert packed == pack_answer([here.search(POINTS[0], k=k, where=where)])
+    assert here.stats().operations["search"].calls == before + 16
+    for vector, query, where in [
+        (np.full(DIMENSION, np.nan, np.float32), VectorQuery(), None),
+        (POINTS[0][:3], VectorQuery(), None),
+        (POINTS[0], VectorQuery(exact=True), None),
+        (POINTS[0], VectorQuery(within=1.0), None),
+        (POINTS[0], VectorQuery(), {"year": 1}),
+    ]:
+        assert here._search_packed(vector, query, where) is None
+    with pytest.raises(nearrow.FilterError):
+        here._search_packed(POINTS[0], VectorQuery(), {"colour": 1})
 
 
 # ---- a client that knows the page, and nothing else

@@ -57,11 +57,22 @@ class IdColumn:
                 return self._column.gather_int64(wanted)
             out = np.empty(len(wanted), dtype=object)
             out[:] = self._column.gather_strings(wanted)
-        except IndexError as error:
-            raise InvalidArgumentError(f"ids: {error} of {len(self)} rows") from None
-        except ValueError as error:  # UnicodeDecodeError is one, too
-            raise CorruptionError(f"column id: {error}; run check(), then restore a snapshot") from None
+        except (IndexError, ValueError) as error:
+            raise self._unreadable(error) from None
         return out
+
+    def pack_hits(self, positions: Positions, distances: npt.NDArray[np.float32], row_number: int) -> bytes:
+        """One query's hits in the compact form of docs/protocol.md. row_number: of the last one. Errors as in `gather`."""
+        try:
+            return self._column.pack_hits(positions, distances, row_number)
+        except (IndexError, ValueError) as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> InvalidArgumentError | CorruptionError:
+        if isinstance(error, IndexError):
+            return InvalidArgumentError(f"ids: {error} of {len(self)} rows")
+        # UnicodeDecodeError is a ValueError, too
+        return CorruptionError(f"column id: {error}; run check(), then restore a snapshot")
 
 
 class IdTable:

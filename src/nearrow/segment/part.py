@@ -57,6 +57,9 @@ class SegmentPart:
     def ids_at(self, positions: Positions) -> npt.NDArray[Any]:
         return self.segment.ids_at(positions)
 
+    def pack_hits(self, positions: Positions, distances: npt.NDArray[np.float32]) -> bytes:
+        return self.segment.pack_hits(positions, distances)
+
     def take(self, positions: Positions, columns: Sequence[str]) -> pa.Table:
         return self.segment.take(positions, [ROW, *present_columns(self.segment.schema, columns)])
 

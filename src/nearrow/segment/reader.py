@@ -214,6 +214,12 @@ class Segment:
         """The ids at these positions: an object array of str, or an int64 array."""
         return self.ids.gather(positions)
 
+    def pack_hits(self, positions: Positions, distances: npt.NDArray[np.float32]) -> bytes:
+        """One query's hits, of which there are some, in the compact form of docs/protocol.md."""
+        if self._gapless:
+            return self.ids.pack_hits(positions, distances, int(positions[-1]) + self.entry.min_row)
+        return self.ids.pack_hits(positions, distances, int(self.row_numbers_at(positions[-1:])[0]))
+
     # ---- derived structures
 
     @cached_property

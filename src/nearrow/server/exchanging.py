@@ -8,6 +8,7 @@ from typing import Any
 
 from nearrow.errors import InvalidArgumentError, UnavailableError
 from nearrow.hits import Hits
+from nearrow.query.query import VectorQuery
 from nearrow.schema import nearest_name
 from nearrow.server.backend import Backend
 from nearrow.server.calls import Call
@@ -67,8 +68,10 @@ def _texts(settings: dict[str, Any]) -> bool:
 def _answer_compact(backend: Backend, call: Call, name: str, turn: Turn, reader: Any, writer: Any) -> None:
     """Plain searches in the form of `wire.compact`, with as little as possible around the search itself."""
     read, write, limits, about = reader.read_chunk, writer.write_metadata, backend.limits, call.about
+    slow = backend.slow_ms / 1000
     settings: dict[str, Any] = {"columns": ()}
-    asked_for, each_filtered, answers = 0, False, 0
+    query: VectorQuery | None = VectorQuery()
+    asked_for, answers = 0, 0
     while True:
         try:
             message = read().app_metadata
@@ -83,22 +86,34 @@ def _answer_compact(backend: Backend, call: Call, name: str, turn: Turn, reader:
         if question:
             limits.check_request(len(question))
             settings = _compact_settings(object_of(question))
-            each_filtered = isinstance(settings.get("where"), list)
+            query = _query_of(settings)
         if question or queries != asked_for:
             limits.check_question(queries, settings)
             asked_for = queries
         began = perf_counter()
         collection = backend.database.collection(name)
-        found: Any = collection.search(vectors if queries > 1 or each_filtered else vectors[0], **settings)
-        hits: list[Hits] = found if isinstance(found, list) else [found]
-        if settings.get("k", 10) is None:
-            limits.check_hits(sum(map(len, hits)))
-        answer = compact.pack_answer(hits)
-        backend.note_slow("search", began, {"collection": name, "queries": queries, **settings})
+        answer = None
+        if query is not None and queries == 1:
+            answer = collection._search_packed(vectors[0], query, settings.get("where"))
+        if answer is None:
+            found: Any = collection.search(vectors[0] if query is not None and queries == 1 else vectors, **settings)
+            hits: list[Hits] = found if isinstance(found, list) else [found]
+            if settings.get("k", 10) is None:
+                limits.check_hits(sum(map(len, hits)))
+            answer = compact.pack_answer(hits)
+        if perf_counter() - began >= slow:
+            backend.note_slow("search", began, {"collection": name, "queries": queries, **settings})
         write(answer)
         answers += 1
         about["answers"] = answers
         turn.end()
+
+
+def _query_of(settings: Mapping[str, Any]) -> VectorQuery | None:
+    """What a single vector is asked for; None if each vector of a message has a filter of its own."""
+    if isinstance(settings.get("where"), list):
+        return None
+    return VectorQuery(**{name: value for name, value in settings.items() if name not in ("where", "columns")})
 
 
 def _compact_settings(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def pack_question(vectors: npt.NDArray[np.float32], question: bytes) -> bytes:
 
 
 def unpack_question(message: pa.Buffer) -> tuple[npt.NDArray[np.float32], bytes]:
-    """Vectors [queries, dimension], which lie in the message, and the JSON; InvalidArgumentError for another form."""
+    """Vectors [queries, dimension], aligned, and the JSON; InvalidArgumentError for another form."""
     size = message.size
     if size < _QUESTION.size:
         raise InvalidArgumentError(f"a compact question begins with {_QUESTION.size} bytes; the message has {size}")
@@ -52,8 +52,10 @@ def unpack_question(message: pa.Buffer) -> tuple[npt.NDArray[np.float32], bytes]
         raise InvalidArgumentError(
             f"a message of {size:,} bytes does not hold {queries:,} vectors of {dimension:,} dimensions"
         )
-    vectors = np.frombuffer(message, "<f4", queries * dimension, _QUESTION.size).reshape(queries, dimension)
-    return vectors, b"" if end == size else message.slice(end).to_pybytes()
+    vectors = np.frombuffer(message, "<f4", queries * dimension, _QUESTION.size)
+    if not vectors.flags.aligned:  # as a message may begin anywhere
+        vectors = vectors.copy()
+    return vectors.reshape(queries, dimension), b"" if end == size else message.slice(end).to_pybytes()
 
 
 def pack_answer(found: Sequence[Hits]) -> bytes:
