@@ -19,8 +19,9 @@ from pyarrow import flight
 import nearrow
 from benchmarks.data import wordnet_table
 from benchmarks.server.asking import BARE
-from benchmarks.server.measures import BareExchange, bare_scan, bulk, float32_matrix, interleaved, scan_rate
-from benchmarks.server.processes import Running, run_clients, start_bare, start_server, stopping
+from benchmarks.server.measures import bare_scan, bulk, float32_matrix, interleaved, scan_rate
+from benchmarks.server.processes import Running, asking_elsewhere, run_clients, start_bare, start_server, stopping
+from nearrow.server.transport import EXPERIMENTS, WAITING_THREADS_READ
 
 NAME = "words"
 MEASURES = ("latency", "throughput", "scans", "ingest")
@@ -71,32 +72,41 @@ def vectors_only(rows: pa.Table) -> pa.Table:
 
 
 def latency(library: Path, table: Path, rows: pa.Table, arguments: argparse.Namespace) -> Iterator[Line]:
-    """One client, one query at a time, in turn with the same library opened here and with the bare server."""
+    """One client, one query at a time, in turn with the same library opened here and with bare servers.
+
+    The bare round trip is one of processes that leave gRPC as it is; the other has the settings that Nearrow gives it.
+    """
     queries = float32_matrix(wordnet_table("queries")["vector"])
+    plain, same = {EXPERIMENTS: ""}, WAITING_THREADS_READ
     with (
         stopping(start_server(library)) as server,
-        stopping(start_bare(table)) as bare,
+        stopping(start_bare(table, plain)) as bare,
+        stopping(start_bare(table, same)) as bare_alike,
+        asking_elsewhere(bare, BARE, plain) as ask_bare,
+        asking_elsewhere(bare_alike, BARE, same) as ask_alike,
         nearrow.connect(library, read_only=True) as here,
         nearrow.connect(server.location) as there,
-        flight.FlightClient(bare.location) as client,
     ):
-        local, remote, exchange = here.collection(NAME), there.collection(NAME), BareExchange(client, 384)
+        local, remote = here.collection(NAME), there.collection(NAME)
         found = interleaved(
             {
                 "local": lambda i: local.search(queries[i]).ids,
                 "remote": lambda i: remote.search(queries[i], columns=[]).ids,
-                "bare": lambda i: exchange.ask(queries[i]),
+                "bare": ask_bare,
+                "alike": ask_alike,
                 "local, columns": lambda i: local.search(queries[i]).to_arrow(),
                 "remote, columns": lambda i: remote.search(queries[i]).to_arrow(),
             },
             arguments.queries,
         )
-        exchange.close()
+    bare_p50 = found["bare"]
     for kind in ("", ", columns"):
         ours, theirs = found[f"remote{kind}"], found[f"local{kind}"]
         label = "one search, p50" + (", with its columns" if kind else ", ids and distances")
-        yield label, f"{ours:,.0f} µs", f"local {theirs:,.0f} µs: {ours - theirs:+,.0f} µs"
-    yield "a bare round trip, p50", f"{found['bare']:,.0f} µs", "pyarrow.flight alone"
+        beyond = ours - theirs
+        yield label, f"{ours:,.0f} µs", f"local {theirs:,.0f} µs: {beyond:+,.0f} µs, {beyond / bare_p50:.2f} × bare"
+    yield "a bare round trip, p50", f"{bare_p50:,.0f} µs", "pyarrow.flight alone"
+    yield "the same with our settings of gRPC", f"{found['alike']:,.0f} µs", ""
 
 
 def throughput(library: Path, table: Path, rows: pa.Table, arguments: argparse.Namespace) -> Iterator[Line]:

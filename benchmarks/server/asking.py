@@ -2,7 +2,8 @@
 
 python -m benchmarks.server.asking LOCATION COLLECTION SECONDS
 
-COLLECTION "--bare": the server is the bare one, and each question a round trip to it.
+COLLECTION "--bare": the server is the bare one, and each question a round trip to it. SECONDS 0: it asks once for each line
+that comes in, and says how many µs that took.
 """
 
 from __future__ import annotations
@@ -39,12 +40,23 @@ def asker(location: str, collection: str, dimension: int) -> Iterator[Ask]:
         yield lambda query: words.search(query, columns=[]).ids
 
 
+def ask_when_told(ask: Ask, queries: np.ndarray[Any, Any]) -> None:
+    print("ready", flush=True)
+    for line in sys.stdin:
+        began = time.perf_counter()
+        ask(queries[int(line)])
+        print(1e6 * (time.perf_counter() - began), flush=True)
+
+
 def main() -> None:
     location, collection, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     queries = float32_matrix(wordnet_table("queries")["vector"])
     with asker(location, collection, queries.shape[1]) as ask:
         for query in queries[:200]:
             ask(query)
+        if not seconds:
+            ask_when_told(ask, queries)
+            return
         answers, processor, began = 0, time.process_time(), time.perf_counter()
         while time.perf_counter() - began < seconds:
             ask(queries[answers % len(queries)])

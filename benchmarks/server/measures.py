@@ -22,15 +22,20 @@ def float32_matrix(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(flat.reshape(len(column), -1), np.float32)
 
 
+class Told(float):
+    """µs that an ask measured itself, in another process."""
+
+
 def interleaved(asks: dict[str, Callable[[int], Any]], count: int) -> dict[str, float]:
     """The median µs of each of several ways to ask, in turn, so that what disturbs one disturbs all."""
     times: dict[str, list[float]] = {name: [] for name in asks}
     for number in range(-50, count):
         for name, ask in asks.items():
             began = time.perf_counter()
-            ask(number % 500)
+            answer = ask(number % 500)
+            took = answer if isinstance(answer, Told) else 1e6 * (time.perf_counter() - began)
             if number >= 0:
-                times[name].append(1e6 * (time.perf_counter() - began))
+                times[name].append(took)
     return {name: median(found) for name, found in times.items()}
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmarks.server.measures import Told
+
+NOTHING: Mapping[str, str] = {}
 
 
 @dataclass
@@ -31,13 +36,13 @@ def start_server(library: Path, *, port: int = 0, options: Sequence[str] = ()) -
     return _started([*command, "--log-level", "error", *options])
 
 
-def start_bare(table: Path) -> Running:
+def start_bare(table: Path, environment: Mapping[str, str] = NOTHING) -> Running:
     """A pyarrow Flight server that does nothing but what the transport costs; see `benchmarks.server.bare`."""
-    return _started([sys.executable, "-m", "benchmarks.server.bare", str(table)])
+    return _started([sys.executable, "-m", "benchmarks.server.bare", str(table)], environment)
 
 
-def _started(command: Sequence[str]) -> Running:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def _started(command: Sequence[str], environment: Mapping[str, str] = NOTHING) -> Running:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
     assert process.stdout is not None
     told = ""
     for line in process.stdout:
@@ -58,6 +63,28 @@ def stopping(running: Running) -> Iterator[Running]:
             running.process.wait(30)
         except subprocess.TimeoutExpired:
             running.kill()
+
+
+@contextmanager
+def asking_elsewhere(
+    server: Running, collection: str, environment: Mapping[str, str]
+) -> Iterator[Callable[[int], Told]]:
+    """A client in a process of its own that asks the question of this number, and tells how long it took."""
+    command = [sys.executable, "-m", "benchmarks.server.asking", server.location, collection, "0"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env={**os.environ, **environment}, **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        lines, answers = process.stdin, process.stdout
+        if answers.readline() != "ready\n":
+            raise RuntimeError(f"the client ended with code {process.wait()} before it asked")
+
+        def ask(number: int) -> Told:
+            lines.write(f"{number}\n")
+            lines.flush()
+            return Told(answers.readline())
+
+        yield ask
 
 
 def run_clients(module: str, arguments: Sequence[str], count: int) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from nearrow.query.query import VectorQuery
 from nearrow.server.limits import Limits
 from nearrow.server.running import Server
 from nearrow.server.settings import ServerSettings
-from nearrow.server.transport import VARIABLE, WAITING_THREADS_READ, shortest_way
+from nearrow.server.transport import EXPERIMENTS, WAITING_THREADS_READ, shortest_way
 from nearrow.server.wire.compact import SETTINGS, pack_answer, pack_question, unpack_answer, unpack_question
 from nearrow.server.wire.requests import COMPACT, ExchangeCommand
 
@@ -293,12 +294,21 @@ def test_any_bytes_are_an_answer_or_a_typed_error(data: bytes) -> None:
     assert sum(map(len, found)) == struct.unpack_from("<4I", data)[1]
 
 
-def test_variable_of_the_transport_is_set_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+def test_variables_of_the_transport_are_set_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in WAITING_THREADS_READ:
+        monkeypatch.delenv(name, raising=False)
     with shortest_way():
-        assert os.environ[VARIABLE] == WAITING_THREADS_READ
-    assert VARIABLE not in os.environ
-    monkeypatch.setenv(VARIABLE, "mine")
+        assert dict(WAITING_THREADS_READ).items() <= os.environ.items()
+    assert not WAITING_THREADS_READ.keys() & os.environ.keys()
+    monkeypatch.setenv(EXPERIMENTS, "mine")
     with shortest_way():
-        assert os.environ[VARIABLE] == "mine"
-    assert os.environ[VARIABLE] == "mine"
+        assert WAITING_THREADS_READ.keys() & os.environ.keys() == {EXPERIMENTS}
+    assert os.environ[EXPERIMENTS] == "mine"
+
+
+def test_refused_connection_is_noticed_and_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    address = f"grpc://127.0.0.1:{port}"
+    with nearrow.connect(address, deadline_seconds=2) as db, pytest.raises(nearrow.UnavailableError, match="refused"):
+        db.collections()
