@@ -14,4 +14,7 @@ namespace nearrow {
 void match_lists(std::span<const std::byte> offsets, bool wide, std::size_t rows, std::span<const std::uint8_t> marks,
                  std::uint64_t first, std::uint64_t elements, bool every, std::span<std::uint8_t> bits);
 
+// Whether positions, 8 bytes wide or 4 and signed, begin at 0 or later and never go back. Read unaligned.
+bool in_order(std::span<const std::byte> offsets, bool wide);
+
 }  // namespace nearrow

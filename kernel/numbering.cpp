@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
-#include "flat_scan.h"
 #include "string_rows.h"
 
 namespace nearrow {
@@ -14,6 +14,12 @@ namespace {
 
 constexpr std::size_t kSlotsPerValue = 8;  // mostly empty, so that the branch for "another one" is predicted
 constexpr std::size_t kSlotsMin = 256;
+
+// One multiplication: what it makes of the highest bits depends on all others.
+inline std::size_t slot_of(std::uint64_t first, std::uint64_t last, std::size_t length, int shift) {
+    return static_cast<std::size_t>(
+        (first ^ std::rotl(last, 29) ^ (std::uint64_t{length} << 3)) * 0x9E3779B97F4A7C15U >> shift);
+}
 
 // Where few numbers are marked, all numbers are compared with each of them, 16 at once. Returns how many were done.
 std::size_t marked_few(std::span<const std::uint8_t> numbers, std::span<const std::uint8_t> marks, std::uint8_t* bits) {
@@ -45,80 +51,183 @@ std::size_t marked_few(std::span<const std::uint8_t> numbers, std::span<const st
 }  // namespace
 
 StringNumbers::StringNumbers(std::size_t limit)
-    : limit_(std::min<std::size_t>(limit, 0x7FFFFFFE)), slots_(kSlotsMin, -1), mask_(kSlotsMin - 1) {}
+    : limit_(std::min<std::size_t>(limit, 0x7FFFFFFE)),
+      loops_(column_loops()),
+      slots_(kSlotsMin, -1),
+      shift_(64 - std::countr_zero(kSlotsMin)) {
+    if (loops_ == nullptr) return;
+    short_ = std::make_unique<ShortNumbers>();
+    std::fill_n(short_->keys[0], kShortKey, std::uint8_t{0xFF});
+}
 
 void StringNumbers::grow() {
     const std::size_t slots = 2 * slots_.size();
     slots_.assign(slots, -1);
-    mask_ = slots - 1;
+    --shift_;
     for (std::size_t i = 0; i < entries_.size(); ++i) {
-        std::size_t slot = hash_of_ends(entries_[i].first, entries_[i].last, entries_[i].length) & mask_;
-        while (slots_[slot] >= 0) slot = (slot + 1) & mask_;
+        std::size_t slot = slot_of(entries_[i].first, entries_[i].last, entries_[i].length, shift_);
+        while (slots_[slot] >= 0) slot = (slot + 1) % slots_.size();
         slots_[slot] = static_cast<std::int32_t>(i);
     }
 }
 
-bool StringNumbers::number(std::span<const std::byte> offsets, bool wide, std::span<const std::byte> data,
-                           std::span<const std::byte> valid, std::size_t valid_offset, std::size_t rows,
-                           std::int32_t* numbers) {
-    const StringRows strings(data);
-    const auto number_of = [&](std::size_t start, std::size_t length) -> std::int32_t {
-        const std::uint64_t first = strings.first_word(start, length);
-        const std::uint64_t last = strings.last_word(start, length);
-        std::size_t slot = hash_of_ends(first, last, length) & mask_;
-        for (; slots_[slot] >= 0; slot = (slot + 1) & mask_) {
-            const auto at = static_cast<std::size_t>(slots_[slot]);
-            const Entry& entry = entries_[at];
-            if (entry.first != first || entry.last != last || entry.length != length) continue;
-            if (length <= 16 || std::memcmp(bytes_.data() + starts_[at], strings.at(start), length) == 0)
-                return slots_[slot] + 1;
-        }
-        if (entries_.size() >= limit_) return -1;
-        slots_[slot] = static_cast<std::int32_t>(entries_.size());
-        entries_.push_back({first, last, length});
-        bytes_.append(reinterpret_cast<const char*>(strings.at(start)), length);
-        starts_.push_back(static_cast<std::int64_t>(bytes_.size()));
-        if (kSlotsPerValue * entries_.size() > slots_.size()) grow();
-        return static_cast<std::int32_t>(entries_.size());
-    };
-    const auto is_null = [&](std::size_t row) {
-        const std::size_t bit = valid_offset + row;
-        return !valid.empty() && ((static_cast<unsigned>(valid[bit >> 3]) >> (bit & 7)) & 1) == 0;
-    };
-    std::size_t before = string_offset(offsets, wide, 0);
-    for (std::size_t row = 0; row < rows; ++row) {
-        const std::size_t start = before;
-        const std::size_t end = string_offset(offsets, wide, row + 1);
-        before = end;
-        numbers[row] = 0;
-        if (start > end || end > strings.size() || is_null(row)) continue;
-        numbers[row] = number_of(start, end - start);
-        if (numbers[row] < 0) return false;
+// The number of a string, which gets one if it has none; -1 if that would exceed `most`.
+std::int32_t StringNumbers::find_or_add(const std::byte* at, const Entry& entry, std::size_t most) {
+    std::size_t slot = slot_of(entry.first, entry.last, entry.length, shift_);
+    for (; slots_[slot] >= 0; slot = (slot + 1) % slots_.size()) {
+        const auto place = static_cast<std::size_t>(slots_[slot]);
+        const Entry& other = entries_[place];
+        if (entry.first != other.first || entry.last != other.last || entry.length != other.length) continue;
+        if (entry.length <= kTold || std::memcmp(bytes_.data() + starts_[place], at, entry.length) == 0)
+            return slots_[slot] + 1;
     }
-    return true;
+    if (entries_.size() >= most) return -1;
+    slots_[slot] = static_cast<std::int32_t>(entries_.size());
+    entries_.push_back(entry);
+    bytes_.append(reinterpret_cast<const char*>(at), entry.length);
+    starts_.push_back(static_cast<std::int64_t>(bytes_.size()));
+    if (short_ != nullptr && entry.length < kShortKey && entries_.size() <= 255) know_short(entry.length, at);
+    if (kSlotsPerValue * entries_.size() > slots_.size()) grow();
+    return static_cast<std::int32_t>(entries_.size());
 }
 
-std::int64_t once_each(std::span<const std::int32_t> numbers, std::span<const std::int64_t> places,
-                       std::size_t distinct, std::int32_t* kept, std::int32_t* starts) {
-    std::vector<std::uint32_t> seen(distinct, 0);  // 1 + the row in which each was seen last
-    std::int64_t written = 0;
-    starts[0] = 0;
-    for (std::size_t row = 0; row + 1 < places.size(); ++row) {
-        const std::int64_t begin = places[row];
-        const std::int64_t end = places[row + 1];
-        if (begin < 0 || begin > end || static_cast<std::size_t>(end) > numbers.size()) return -1;
-        // Rows that repeat places of others could ask for more room than there is.
-        if (written + (end - begin) > static_cast<std::int64_t>(numbers.size())) return -1;
-        const auto now = static_cast<std::uint32_t>(row + 1);
-        for (std::int64_t at = begin; at < end; ++at) {
-            const std::int32_t number = numbers[static_cast<std::size_t>(at)];
-            if (static_cast<std::uint32_t>(number) >= distinct) return -1;
-            std::uint32_t& last = seen[static_cast<std::size_t>(number)];
-            kept[written] = number;
-            written += last != now ? 1 : 0;
-            last = now;
+template <class Offset, class Number>
+std::size_t StringNumbers::number_rows(const Column& column, const StringRows& strings, std::size_t first,
+                                       std::size_t rows, Number* numbers) {
+    const std::size_t most = std::min<std::size_t>(limit_, std::numeric_limits<Number>::max());
+    const auto is_null = [&](std::size_t row) {
+        const std::size_t bit = column.valid_offset + row;
+        return ((static_cast<unsigned>(column.valid[bit >> 3]) >> (bit & 7)) & 1) == 0;
+    };
+    const std::byte* offsets = column.offsets.data();
+    const auto offset = [&](std::size_t row) {
+        Offset value;
+        std::memcpy(&value, offsets + row * sizeof value, sizeof value);
+        return static_cast<std::size_t>(value);
+    };
+    const bool nulls = !column.valid.empty();
+    // Of its own, for what a byte is stored into might be anything else.
+    const StringRows::Easy easy = strings.easy();
+    const std::int32_t* slots = slots_.data();
+    const Entry* entries = entries_.data();
+    int shift = shift_;
+    std::size_t before = offset(first);
+    for (std::size_t row = first; row < rows; ++row) {
+        const std::size_t start = before;
+        const std::size_t end = offset(row + 1);
+        const std::size_t length = end - start;
+        before = end;
+        if (length <= kTold && easy.holds(start)) [[likely]] {
+            const Entry entry{easy.word(start) & kEndMasks[length].first, easy.word(end - 8) & kEndMasks[length].last,
+                              length};
+            const std::int32_t at = slots[slot_of(entry.first, entry.last, length, shift)];
+            if (at >= 0) [[likely]] {
+                const Entry& other = entries[at];
+                const std::uint64_t differ =
+                    (entry.first ^ other.first) | (entry.last ^ other.last) | (length ^ other.length);
+                if (differ == 0) [[likely]] {
+                    numbers[row] = static_cast<Number>(nulls && is_null(row) ? 0 : at + 1);
+                    continue;
+                }
+            }
         }
-        starts[row + 1] = static_cast<std::int32_t>(written);
+        numbers[row] = 0;
+        if (start > end || end > strings.size() || (nulls && is_null(row))) continue;
+        const Entry entry{strings.first_word(start, length), strings.last_word(start, length), length};
+        const std::int32_t number = find_or_add(strings.at(start), entry, most);
+        if (number < 0) return row;
+        numbers[row] = static_cast<Number>(number);
+        slots = slots_.data();
+        entries = entries_.data();
+        shift = shift_;
+    }
+    return rows;
+}
+
+// Takes the newest string into the table of short ones, unless its slot is taken: then it is looked up as others are.
+void StringNumbers::know_short(std::size_t length, const std::byte* at) {
+    const std::size_t number = entries_.size();
+    std::uint8_t* key = short_->keys[number];
+    if (length > 0) std::memcpy(key, at, length);
+    key[kShortKey - 1] = static_cast<std::uint8_t>(length);
+    std::uint8_t& slot = short_->slots[loops_->short_slot(key)];
+    if (slot == 0) slot = static_cast<std::uint8_t>(number);
+}
+
+// Numbers short strings that are known by column_loops(), and the others in between one after the other.
+std::size_t StringNumbers::number_short(const Column& column, const StringRows& strings, std::size_t first,
+                                        std::size_t rows, std::uint8_t* numbers) {
+    std::size_t others = 1;
+    std::size_t done = first;
+    for (std::size_t row = first; row < rows && done == row;) {
+        const std::size_t known =
+            loops_->short_numbers(column.offsets.data(), strings.at(0), strings.size(), row, rows, *short_, numbers);
+        others = known - row < kGroup ? std::min<std::size_t>(2 * others, 4096) : 1;  // if hardly any is short
+        row = std::min(rows, known + others);
+        done = number_rows<std::uint32_t>(column, strings, known, row, numbers);
+    }
+    for (std::size_t row = first; row < done && !column.valid.empty(); ++row) {
+        const std::size_t bit = column.valid_offset + row;
+        const auto valid = static_cast<unsigned>(column.valid[bit >> 3]);
+        if (bit % 8 == 0 && valid == 255 && row + 8 <= done) {
+            row += 7;
+        } else {
+            numbers[row] = static_cast<std::uint8_t>(numbers[row] * (valid >> (bit & 7) & 1));
+        }
+    }
+    return done;
+}
+
+template <class Number>
+std::size_t StringNumbers::number(std::span<const std::byte> offsets, bool wide, std::span<const std::byte> data,
+                                  std::span<const std::byte> valid, std::size_t valid_offset, std::size_t first,
+                                  std::size_t rows, Number* numbers) {
+    const StringRows strings(data);
+    const Column column{offsets, valid, valid_offset};
+    if constexpr (sizeof(Number) == 1) {
+        if (loops_ != nullptr && !wide) return number_short(column, strings, first, rows, numbers);
+    }
+    return wide ? number_rows<std::uint64_t>(column, strings, first, rows, numbers)
+                : number_rows<std::uint32_t>(column, strings, first, rows, numbers);
+}
+
+template <class Number>
+std::int64_t once_each(std::span<const Number> numbers, std::span<const std::int64_t> places, std::size_t distinct,
+                       Number* kept, std::int32_t* starts) {
+    const std::size_t size = numbers.size();
+    const std::size_t rows = places.size() - 1;
+    bool sound = places[0] >= 0 && places[rows] <= static_cast<std::int64_t>(size);
+    std::vector<std::uint8_t> begins(size + 1, 0);  // whether an element is the first of its row
+    for (std::size_t row = 0; row < rows; ++row) {
+        sound &= places[row] <= places[row + 1];
+        begins[std::min<std::size_t>(static_cast<std::size_t>(places[row]), size)] = 1;
+    }
+    if (!sound) return -1;
+    // No branch depends on the data: how long a row is and what it repeats cannot be predicted.
+    std::vector<std::int64_t> seen(distinct + 1, -1);  // where each number was last
+    std::vector<std::int64_t> repeated;                // places of elements that their rows have before them
+    std::int64_t written = 0;
+    const auto first = static_cast<std::size_t>(places[0]);
+    const auto last = static_cast<std::size_t>(places[rows]);
+    auto begin = places[0];
+    for (std::size_t at = first; at < last; ++at) {
+        const auto place = static_cast<std::int64_t>(at);
+        const Number number = numbers[at];
+        begin = begins[at] != 0 ? place : begin;
+        std::int64_t& before = seen[std::min<std::size_t>(static_cast<std::uint32_t>(number), distinct)];
+        kept[written] = number;
+        ++written;
+        if (before >= begin) [[unlikely]] {
+            --written;
+            repeated.push_back(place);
+        }
+        before = place;
+    }
+    if (seen[distinct] >= 0) return -1;
+    std::size_t left_out = 0;
+    for (std::size_t row = 0; row <= rows; ++row) {
+        while (left_out < repeated.size() && repeated[left_out] < places[row]) ++left_out;
+        starts[row] = static_cast<std::int32_t>(places[row] - places[0] - static_cast<std::int64_t>(left_out));
     }
     return written;
 }
@@ -146,31 +255,16 @@ void marked(std::span<const Number> numbers, std::span<const std::uint8_t> marks
     bits[at >> 3] = static_cast<std::uint8_t>(byte);
 }
 
-bool rows_of_marked(std::span<const std::uint8_t> bits, std::span<const std::int32_t> starts, std::uint8_t* rows) {
-    const std::size_t count = starts.size() - 1;
-    std::fill(rows, rows + (count + 7) / 8, std::uint8_t{0});
-    const auto elements = static_cast<std::int64_t>(bits.size()) * 8;
-    const auto start = [&](std::size_t row) { return static_cast<std::int64_t>(starts[row]); };
-    std::size_t row = 0;
-    std::int64_t place = count == 0 ? -1 : next_accepted({bits.data(), elements}, 0, elements);
-    while (place >= 0) {
-        // The last row that begins at or before the place: gallop, then halve.
-        std::size_t step = 1;
-        while (row + step < count && start(row + step) <= place) {
-            row += step;
-            step *= 2;
-        }
-        for (; step > 0; step /= 2) {
-            if (row + step < count && start(row + step) <= place) row += step;
-        }
-        const std::int64_t end = start(row + 1);
-        if (start(row) > place || end <= place) return false;
-        rows[row >> 3] = static_cast<std::uint8_t>(rows[row >> 3] | 1U << (row & 7));
-        place = next_accepted({bits.data(), elements}, end, elements);
-    }
-    return true;
-}
-
+template std::size_t StringNumbers::number(std::span<const std::byte>, bool, std::span<const std::byte>,
+                                           std::span<const std::byte>, std::size_t, std::size_t, std::size_t,
+                                           std::uint8_t*);
+template std::size_t StringNumbers::number(std::span<const std::byte>, bool, std::span<const std::byte>,
+                                           std::span<const std::byte>, std::size_t, std::size_t, std::size_t,
+                                           std::int32_t*);
+template std::int64_t once_each(std::span<const std::uint8_t>, std::span<const std::int64_t>, std::size_t,
+                                std::uint8_t*, std::int32_t*);
+template std::int64_t once_each(std::span<const std::int32_t>, std::span<const std::int64_t>, std::size_t,
+                                std::int32_t*, std::int32_t*);
 template void marked<std::uint8_t>(std::span<const std::uint8_t>, std::span<const std::uint8_t>, std::uint8_t*);
 template void marked<std::int32_t>(std::span<const std::int32_t>, std::span<const std::uint8_t>, std::uint8_t*);
 

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "string_rows.h"
+
 namespace nearrow {
 
 // Strings to look for. Any number, any length.
@@ -34,16 +36,26 @@ class StringSet {
         std::size_t length;
         std::size_t rest;  // where its bytes begin in bytes_
     };
+    void match_one(const StringRows& strings, std::span<const std::byte> offsets, bool wide, std::size_t rows,
+                   std::span<std::uint8_t> bits) const;
+    void match_few(const StringRows& strings, std::span<const std::byte> offsets, bool wide, std::size_t rows,
+                   std::span<std::uint8_t> bits) const;
     static constexpr std::size_t kNowhere = ~std::size_t{0};  // the length of an entry that nothing equals
     void spread_few();
+    bool may_contain(std::size_t hash) const {
+        return ((filter_[hash >> filter_shift_ >> 6] >> (hash >> filter_shift_ & 63)) & 1) != 0;
+    }
     bool contains(const std::byte* at, std::size_t length, std::uint64_t first, std::uint64_t last) const;
 
     std::vector<Entry> entries_;
     std::string bytes_;
     std::vector<std::int32_t> slots_;  // open addressing: an entry, or -1; mostly empty
     std::size_t mask_ = 0;
-    std::vector<bool> lengths_;  // which lengths occur, up to a limit
-    std::vector<Entry> few_;     // a few entries, each in its own slot
+    std::vector<std::uint64_t> filter_;  // a bit for the hash of each entry: small enough to stay in the cache
+    int filter_shift_ = 0;
+    std::vector<bool> lengths_;         // which lengths occur, up to a limit
+    std::vector<Entry> few_;            // a few entries, each in its own slot
+    std::vector<StringEnds> few_ends_;  // the same for column_loops(), if ends tell them
     std::uint64_t few_factor_ = 0;
     int few_shift_ = 0;
 };

@@ -55,18 +55,27 @@ void StringPattern::match(std::span<const std::byte> offsets, bool wide, std::sp
     const bool begin = place_ != Place::end;
     const std::uint64_t word = begin ? wanted.first_word(0, size) : wanted.end_word(size, size);
     const bool longer = size > 8;
+    const auto shortest = static_cast<std::uint32_t>(size);
+    const auto never = [](std::size_t, std::size_t) { return false; };
     if (!begin) {
-        return strings.each(offsets, wide, rows, bits, [&](std::size_t start, std::size_t length) {
+        const auto ends = [&](std::size_t start, std::size_t length) {
             const bool alike = length >= size && strings.ends_with(start + length, size, word);
             return alike && (!longer || std::memcmp(strings.at(start + length - size), text_.data(), size) == 0);
-        });
+        };
+        if (longer || size == 0) return strings.each(offsets, wide, rows, bits, ends);
+        const std::size_t above = 64 - 8 * size;
+        const StringEnds wanted_ends{0, 0, word << above, ~std::uint64_t{0} << above, shortest, ~shortest};
+        return strings.each({&wanted_ends, 1}, offsets, wide, rows, bits, ends, never, ends);
     }
     const std::uint64_t mask = StringRows::mask_of(size);
-    strings.each(offsets, wide, rows, bits, [&](std::size_t start, std::size_t length) {
+    const auto begins = [&](std::size_t start, std::size_t length) {
         const bool fits = length >= size;
         const bool alike = fits & (strings.masked_word(start & StringRows::only_if(fits), mask) == word);
         return alike && (!longer || std::memcmp(strings.at(start), text_.data(), size) == 0);
-    });
+    };
+    if (longer) return strings.each(offsets, wide, rows, bits, begins);
+    const StringEnds wanted_ends{word, mask, 0, 0, shortest, ~shortest};
+    strings.each({&wanted_ends, 1}, offsets, wide, rows, bits, begins, never, begins);
 }
 
 // Looks through the data as if it were one text, and for each place found at whose row it is.

@@ -12,14 +12,32 @@
 #include <cstring>
 #include <span>
 
+#include "column_loops.h"
+
 namespace nearrow {
 
 // A hash of what tells a string: its first and last 8 bytes and its length.
+inline constexpr int kHashBits = 48;  // what the hash has
 inline std::size_t hash_of_ends(std::uint64_t first, std::uint64_t last, std::size_t length) {
     std::uint64_t mixed = (first ^ std::rotl(last, 29) ^ (length << 3)) * 0x9E3779B97F4A7C15U;
     mixed ^= mixed >> 32;
     return static_cast<std::size_t>(mixed * 0xD6E8FEB86659FD93U >> 16);
 }
+
+// What of a string's first and last 8 bytes is its own, by its length: of one of at most 8 bytes nothing is last.
+struct EndMasks {
+    std::uint64_t first;
+    std::uint64_t last;
+};
+inline constexpr std::size_t kTold = 16;  // bytes of a string that both ends tell
+inline constexpr std::array<EndMasks, kTold + 1> kEndMasks = [] {
+    std::array<EndMasks, kTold + 1> masks{};
+    for (std::size_t length = 0; length <= kTold; ++length) {
+        masks[length].first = length >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * length)) - 1;
+        masks[length].last = length > 8 ? ~std::uint64_t{0} : 0;
+    }
+    return masks;
+}();
 
 // The offset of a row, 8 bytes if `wide`, else 4, read unaligned.
 inline std::size_t string_offset(std::span<const std::byte> offsets, bool wide, std::size_t row) {
@@ -48,6 +66,20 @@ class StringRows {
 
     std::size_t size() const { return size_; }
     const std::byte* at(std::size_t start) const { return data_ + start; }
+    // Strings that begin at least 8 bytes after the beginning of the data and 32 before its end: both ends of one of at
+    // most kTold bytes are read without care.
+    struct Easy {
+        const std::byte* data;
+        std::size_t places;
+        bool holds(std::size_t start) const { return start - 8 < places; }
+        // The 8 bytes at a place.
+        std::uint64_t word(std::size_t at) const {
+            std::uint64_t word;
+            std::memcpy(&word, data + at, sizeof word);
+            return word;
+        }
+    };
+    Easy easy() const { return {data_, size_ >= 40 ? size_ - 40 : 0}; }
 
     // All bits if `holds`, else none: a choice without a branch.
     static std::uint64_t only_if(bool holds) { return std::uint64_t{0} - static_cast<std::uint64_t>(holds); }
@@ -89,8 +121,30 @@ class StringRows {
     template <class Test>
     void each(std::span<const std::byte> offsets, bool wide, std::size_t rows, std::span<std::uint8_t> bits,
               const Test& test) const {
-        wide ? each_row<std::uint64_t>(offsets.data(), rows, bits.data(), test)
-             : each_row<std::uint32_t>(offsets.data(), rows, bits.data(), test);
+        each(offsets, wide, rows, bits, test, [](std::size_t, std::size_t) { return false; }, test);
+    }
+    // The same, but quick(start, length) is asked where easy(start, length) holds, of offsets that nobody looked at:
+    // it must not hold for a string that lies outside.
+    template <class Test, class Easy, class Quick>
+    void each(std::span<const std::byte> offsets, bool wide, std::size_t rows, std::span<std::uint8_t> bits,
+              const Test& test, const Easy& easy, const Quick& quick) const {
+        wide ? each_row<std::uint64_t>(offsets.data(), rows, bits.data(), test, easy, quick)
+             : each_row<std::uint32_t>(offsets.data(), rows, bits.data(), test, easy, quick);
+    }
+
+    // The same where column_loops() go first, if there are any: `wanted` tells them what the tests tell.
+    template <class Test, class Easy, class Quick>
+    void each(std::span<const StringEnds> wanted, std::span<const std::byte> offsets, bool wide, std::size_t rows,
+              std::span<std::uint8_t> bits, const Test& test, const Easy& easy, const Quick& quick) const {
+        const ColumnLoops* loops = wide || wanted.empty() ? nullptr : column_loops();
+        if (loops == nullptr) return each(offsets, wide, rows, bits, test, easy, quick);
+        for (std::size_t row = 0; row < rows;) {
+            row = loops->match_ends(offsets.data(), data_, size_, row, rows, wanted.data(),
+                                    static_cast<int>(wanted.size()), bits.data());
+            const std::size_t group = std::min(kGroup, rows - row);
+            if (group > 0) each(offsets.subspan(4 * row), wide, group, bits.subspan(row / kGroup), test, easy, quick);
+            row += group;
+        }
     }
 
   private:
@@ -100,8 +154,10 @@ class StringRows {
         return word;
     }
 
-    template <class Offset, class Test>
-    void each_row(const std::byte* offsets, std::size_t rows, std::uint8_t* bits, const Test& test) const {
+    template <class Offset, class Test, class Easy, class Quick>
+    void each_row(const std::byte* offsets, std::size_t rows, std::uint8_t* bits, const Test& test, const Easy& easy,
+                  const Quick& quick) const {
+        const std::size_t size = size_;  // of its own, for what bits are stored into might be anything else
         Offset before;
         std::memcpy(&before, offsets, sizeof before);
         for (std::size_t base = 0; base < rows; base += 8) {
@@ -113,7 +169,9 @@ class StringRows {
                 const std::size_t start = before;
                 const std::size_t end = after;
                 before = after;
-                if (start <= end && end <= size_) [[likely]]
+                if (easy(start, end - start)) [[likely]]
+                    byte |= static_cast<unsigned>(quick(start, end - start)) << (row - base);
+                else if (start <= end && end <= size)
                     byte |= static_cast<unsigned>(test(start, end - start)) << (row - base);
             }
             bits[base >> 3] = static_cast<std::uint8_t>(byte);

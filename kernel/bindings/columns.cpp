@@ -27,6 +27,13 @@ nb::object match(nb::handle offsets, std::size_t offset, std::size_t length, boo
     return nb::cast(bits.array({size}));
 }
 
+bool ascending(nb::handle offsets, std::size_t offset, std::size_t length, bool wide) {
+    const Lent lent(offsets);
+    const auto positions = offsets_of(lent, offset, length, wide);
+    const nb::gil_scoped_release release;
+    return in_order(positions.first((length + 1) * (wide ? 8 : 4)), wide);
+}
+
 template <class Number>
 using Array = nb::ndarray<const Number, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Places = Array<std::int32_t>;
@@ -56,7 +63,7 @@ nb::object count(const Array<Number>& numbers, const std::optional<Places>& star
     return nb::cast(counts.array({distinct}));
 }
 
-// Strings of Arrow columns become numbers; None beyond the limit.
+// Strings of Arrow columns become numbers, of a byte each as long as there are few; None beyond the limit.
 nb::object number(StringNumbers& numbering, nb::handle offsets, nb::handle data, nb::handle valid, std::size_t offset,
                   std::size_t length, bool wide) {
     const Lent lent(offsets);
@@ -65,13 +72,17 @@ nb::object number(StringNumbers& numbering, nb::handle offsets, nb::handle data,
     const auto positions = offsets_of(lent, offset, length, wide);
     if (!flags.bytes().empty() && flags.bytes().size() < (offset + length + 7) / 8)
         throw std::invalid_argument("the column's validity is shorter than its rows");
-    Output<std::int32_t> numbers(length);
-    bool few = true;
-    {
+    const auto number_from = [&](std::size_t first, auto* numbers) {
         const nb::gil_scoped_release release;
-        few = numbering.number(positions, wide, bytes.bytes(), flags.bytes(), offset, length, numbers.data);
-    }
-    return few ? nb::cast(numbers.array({length})) : nb::none();
+        return numbering.number(positions, wide, bytes.bytes(), flags.bytes(), offset, first, length, numbers);
+    };
+    std::size_t done = 0;
+    Output<std::uint8_t> small(length);
+    if (numbering.size() <= 255) done = number_from(0, small.data);
+    if (done == length) return nb::cast(small.array({length}));
+    Output<std::int32_t> numbers(length);
+    std::copy(small.data, small.data + done, numbers.data);
+    return number_from(done, numbers.data) == length ? nb::cast(numbers.array({length})) : nb::none();
 }
 
 // (the bytes of all strings, where each begins)
@@ -82,15 +93,16 @@ nb::object values_of(const StringNumbers& numbering) {
     return nb::make_tuple(nb::bytes(numbering.bytes().data(), numbering.bytes().size()), places.array({starts.size()}));
 }
 
-nb::object once(const Places& numbers, const Array<std::int64_t>& places, std::size_t distinct) {
+template <class Number>
+nb::object once(const Array<Number>& numbers, const Array<std::int64_t>& places, std::size_t distinct) {
     if (places.shape(0) == 0) throw std::invalid_argument("there is no place");
-    Output<std::int32_t> kept(numbers.shape(0));
+    Output<Number> kept(numbers.shape(0));
     Output<std::int32_t> starts(places.shape(0));
     std::int64_t written = 0;
     {
         const nb::gil_scoped_release release;
-        written =
-            once_each(span_of<std::int32_t>(numbers), span_of<std::int64_t>(places), distinct, kept.data, starts.data);
+        written = once_each<Number>(span_of<Number>(numbers), span_of<std::int64_t>(places), distinct, kept.data,
+                                    starts.data);
     }
     if (written < 0) throw std::invalid_argument("a number or a row's place lies outside");
     return nb::make_tuple(kept.array({static_cast<std::size_t>(written)}), starts.array({places.shape(0)}));
@@ -107,32 +119,19 @@ nb::object mark(const Array<Number>& numbers, const Bits& marks) {
     return nb::cast(bits.array({size}));
 }
 
-nb::object owners(const Bits& bits, const Places& starts) {
-    if (starts.shape(0) == 0) throw std::invalid_argument("there is no place");
-    const std::size_t size = (starts.shape(0) - 1 + 7) / 8;
-    Output<std::uint8_t> rows(size);
-    bool sound = true;
-    {
-        const nb::gil_scoped_release release;
-        sound = rows_of_marked({bits.data(), bits.shape(0)}, span_of<std::int32_t>(starts), rows.data);
-    }
-    if (!sound) throw std::invalid_argument("an element belongs to no row");
-    return nb::cast(rows.array({size}));
-}
-
 }  // namespace
 
 void bind_columns(nb::module_& module) {
     module.def("match_lists", &match, "offsets"_a, "offset"_a, "length"_a, "wide"_a, "marks"_a, "first"_a, "elements"_a,
                "every"_a);
+    module.def("in_order", &ascending, "offsets"_a, "offset"_a, "length"_a, "wide"_a);
     const auto bind_loops = [&]<class Number>(Number) {
         module.def("tally", &count<Number>, "numbers"_a, "starts"_a.none(), "wanted"_a.none(), "rows"_a, "distinct"_a);
+        module.def("once_each", &once<Number>, "numbers"_a, "places"_a, "distinct"_a);
         module.def("marked", &mark<Number>, "numbers"_a, "marks"_a);
     };
     bind_loops(std::uint8_t{});
     bind_loops(std::int32_t{});
-    module.def("once_each", &once, "numbers"_a, "places"_a, "distinct"_a);
-    module.def("rows_of_marked", &owners, "bits"_a, "starts"_a);
     nb::class_<StringNumbers>(module, "StringNumbers", "Numbers for the different strings of Arrow columns.")
         .def(nb::init<std::size_t>(), "limit"_a)
         .def("number", &number, "offsets"_a, "data"_a.none(), "valid"_a.none(), "offset"_a, "length"_a, "wide"_a)

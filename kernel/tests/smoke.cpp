@@ -11,9 +11,12 @@
 
 #include "builder.h"
 #include "flat_scan.h"
+#include "list_match.h"
+#include "numbering.h"
 #include "rows.h"
 #include "searcher.h"
 #include "string_match.h"
+#include "string_pattern.h"
 
 using namespace nearrow;
 using namespace nearrow::testing;
@@ -199,6 +202,50 @@ void match_strings(int turns) {
     }
 }
 
+// Long columns, sound and damaged ones: strings looked for and numbered, lists with a marked element.
+void look_through_columns(Digest& digest) {
+    const std::vector<std::string_view> words = {
+        "", "a", "abcdefgh", "abcdefghi", "abcdefghabcdefg", "abcdefghabcdefgh", "abcdefghabcdefghx"};
+    constexpr size_t kRows = 403;
+    for (uint64_t turn = 0; turn < 40; ++turn) {
+        std::vector<char> data;
+        std::vector<uint32_t> offsets = {0};
+        for (uint64_t i = 0; i < kRows; ++i) {
+            const std::string_view word = words[mix(turn * 1000 + i) % (turn % 2 == 0 ? words.size() : 3)];
+            data.insert(data.end(), word.begin(), word.end());
+            offsets.push_back(static_cast<uint32_t>(data.size()));
+        }
+        if (turn % 4 == 3)
+            offsets[mix(turn) % offsets.size()] = static_cast<uint32_t>(mix(turn + 7) >> (turn % 33 + 31));
+        const auto places = std::as_bytes(std::span(offsets));
+        const auto bytes = std::as_bytes(std::span(data));
+        std::vector<uint8_t> bits((kRows + 7) / 8);
+        for (size_t first = 0; first < words.size(); ++first) {
+            for (const size_t count : {size_t{1}, size_t{3}}) {
+                const StringSet set{std::span<const std::string_view>{words}.subspan(first).first(
+                    std::min(count, words.size() - first))};
+                set.match(places, false, bytes, kRows, bits);
+                digest.add(bits.data(), bits.size());
+            }
+            for (const Place place : {Place::begin, Place::end, Place::anywhere}) {
+                StringPattern(words[first], place).match(places, false, bytes, kRows, bits);
+                digest.add(bits.data(), bits.size());
+            }
+        }
+        StringNumbers numbering(1000);
+        std::vector<uint8_t> numbers(kRows);
+        require(numbering.number(places, false, bytes, {}, 0, 0, kRows, numbers.data()) == kRows, "few strings");
+        digest.add(numbers.data(), numbers.size());
+        digest.add(numbering.bytes().data(), numbering.bytes().size());
+        std::vector<uint8_t> marks((data.size() + 7) / 8);
+        for (size_t i = 0; i < marks.size(); ++i) marks[i] = static_cast<uint8_t>(mix(turn * 77 + i));
+        for (const bool every : {false, true}) {
+            match_lists(places, false, kRows, marks, 0, data.size(), every, bits);
+            digest.add(bits.data(), bits.size());
+        }
+    }
+}
+
 // Half-precision rows: every half number widened, and sums over rows of every length.
 void measure_halves(Digest& digest) {
     const Simd& loops = simd();
@@ -221,6 +268,7 @@ void measure_halves(Digest& digest) {
 uint64_t run_set(bool races) {
     Digest digest;
     measure_halves(digest);
+    look_through_columns(digest);
     build_and_search(Metric::cosine, 37, 4, races ? 500 : 1050, digest);
     build_and_search(Metric::dot, races ? 20 : 130, 8, races ? 400 : 1050, digest);
     build_and_search(Metric::l2, 20, 0, races ? 300 : 600, digest);

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearrow.index.columns import lists_marked, marked, match_lists, once_each, rows_marked, tally
+from nearrow.index.columns import in_order, lists_marked, marked, match_lists, once_each, tally
 from nearrow.index.strings import number_strings
 
 LISTS = st.lists(st.lists(st.integers(0, 9), max_size=70), max_size=40)
@@ -43,6 +43,21 @@ def test_lists_that_lie_outside_of_their_values_match_nothing() -> None:
     marks = np.array([0b111], np.uint8)
     for every in (False, True):
         assert unpacked(match_lists(array, marks, 0, 3, every=every), 4) == [True, False, False, True]
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_offsets_that_go_back_are_not_in_order(kind: type) -> None:
+    offsets = np.repeat(np.arange(1_500), 2).astype(kind)
+    wide = kind is np.int64
+    assert in_order(pa.py_buffer(offsets), 0, len(offsets) - 1, wide=wide)
+    for place in (0, 1, 1023, 1024, 1025, 2047, 2048, 2999):
+        for wrong in (-1, np.iinfo(kind).min, np.iinfo(kind).max):
+            damaged = offsets.copy()
+            damaged[place] = wrong
+            expected = bool(damaged[0] >= 0 and (damaged[1:] >= damaged[:-1]).all())
+            assert in_order(pa.py_buffer(damaged), 0, len(offsets) - 1, wide=wide) == expected
+        if 0 < place < 2_900:
+            assert in_order(pa.py_buffer(damaged), place + 1, len(offsets) - place - 2, wide=wide)
 
 
 @given(LISTS)
@@ -108,12 +123,9 @@ def test_rows_of_marked_numbers_are_found(lists: list[list[int]], marks: list[bo
     bits = marked(numbers.astype(kind), np.array(marks))
     assert unpacked(bits, len(numbers)) == [marks[number] for number in numbers.tolist()]
     some = [any(marks[n] for n in one) for one in lists]
-    assert unpacked(rows_marked(bits, starts), len(lists)) == some
-    for first in {0, len(lists) // 2}:
-        rows = len(lists) - first
-        assert unpacked(lists_marked(bits, starts, first, rows, every=False), rows) == some[first:]
-        every = [all(marks[n] for n in one) for one in lists[first:]]
-        assert unpacked(lists_marked(bits, starts, first, rows, every=True), rows) == every
+    assert unpacked(lists_marked(bits, starts, every=False), len(lists)) == some
+    every = [all(marks[n] for n in one) for one in lists]
+    assert unpacked(lists_marked(bits, starts, every=True), len(lists)) == every
 
 
 def test_places_outside_of_the_numbers_are_refused() -> None:

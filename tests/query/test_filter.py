@@ -331,6 +331,7 @@ def test_long_columns_of_few_strings_are_told_by_value() -> None:
         {"s": pa.array([words[n] for n in numbers.tolist()]), "tags": pa.array(lists, pa.list_(pa.string()))}
     )
     cache = ValuesCache()
+    quick = partial(few_values, cache, "part", table)
     for where in (
         {"s": "noun"},
         {"s": {"$ne": "noun"}},
@@ -341,6 +342,26 @@ def test_long_columns_of_few_strings_are_told_by_value() -> None:
         {"tags": {"$all": ["noun", "é"]}},
     ):
         parsed = parse_filter(where, table.schema)
-        told = evaluate(parsed, table, None, partial(few_values, cache, "part", table=table))
-        assert told.tolist() == evaluate(parsed, table).tolist(), where
+        expected = evaluate(parsed, table).tolist()
+        assert evaluate(parsed, table, None, quick).tolist() == expected, where
+        told = evaluate(parsed, table, None, lambda field, _: quick(field, False))
+        assert told.tolist() == expected, where
     assert cache.stats().entries == 2
+
+
+def test_a_quick_condition_does_not_number_the_values_of_its_field() -> None:
+    table = pa.table({"s": ["noun", "verb", None] * 10_000, "tags": [["a"], ["a", "b"], None] * 10_000})
+    cache = ValuesCache()
+    values = partial(few_values, cache, "part", table)
+    for where, numbered in (
+        ({"s": "noun"}, 0),
+        ({"s": {"$nin": ["noun", "x"]}}, 0),
+        ({"s": {"$startsWith": "nou"}}, 0),
+        ({"tags": {"$contains": "b"}}, 0),
+        ({"s": {"$in": list("abcdefghij")}}, 1),
+        ({"s": {"$regex": "^n"}}, 1),
+        ({"tags": {"$any": list("abcdefghij")}}, 2),
+    ):
+        parsed = parse_filter(where, table.schema)
+        assert evaluate(parsed, table, None, values).tolist() == evaluate(parsed, table).tolist(), where
+        assert cache.stats().entries == numbered, where

@@ -24,17 +24,17 @@ def match_lists(lists: pa.Array, marks: Bits, first: int, elements: int, *, ever
     return _kernel.match_lists(lists.buffers()[1], lists.offset, len(lists), wide, marks, first, elements, every)
 
 
-def lists_marked(marks: Bits, starts: npt.NDArray[np.int32], first: int, rows: int, *, every: bool) -> Bits:
-    """Of `rows` rows from `first` on, those of which an element is marked, or every one, as packed bits.
+def in_order(offsets: pa.Buffer, first: int, rows: int, *, wide: bool) -> bool:
+    """Whether the rows + 1 offsets from `first` on begin at 0 or later and never go back. REQUIRES: there are so many."""
+    return _kernel.in_order(offsets, first, rows, wide)
+
+
+def lists_marked(marks: Bits, starts: npt.NDArray[np.int32], *, every: bool) -> Bits:
+    """The rows of which an element is marked, or every one, as packed bits.
 
     starts: where each row's elements begin, and the end.
     """
-    return _kernel.match_lists(starts, first, rows, False, marks, 0, int(starts[-1]), every)
-
-
-def rows_marked(marks: Bits, starts: npt.NDArray[np.int32]) -> Bits:
-    """All rows of which an element is marked: quick where few elements are. REQUIRES: those without a row are not."""
-    return _kernel.rows_of_marked(marks, starts)
+    return _kernel.match_lists(starts, 0, len(starts) - 1, False, marks, 0, int(starts[-1]), every)
 
 
 def marked(numbers: Numbers, marks: npt.NDArray[np.bool_]) -> Bits:
@@ -47,9 +47,7 @@ def marked(numbers: Numbers, marks: npt.NDArray[np.bool_]) -> Bits:
     return bits
 
 
-def once_each(
-    numbers: npt.NDArray[np.int32], places: npt.NDArray[np.int64], distinct: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def once_each(numbers: Numbers, places: npt.NDArray[np.int64], distinct: int) -> tuple[Numbers, npt.NDArray[np.int32]]:
     """(each different number of a row once, where those of each row begin). places: int64[rows + 1], as those now."""
     return _kernel.once_each(numbers, places, distinct)
 

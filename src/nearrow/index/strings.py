@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -58,18 +58,21 @@ class StringPattern:
 
 def number_strings(
     columns: Sequence[pa.Array], values_max: int | None = None
-) -> tuple[npt.NDArray[np.int32], pa.StringArray] | None:
+) -> tuple[npt.NDArray[np.int32] | npt.NDArray[np.uint8], pa.StringArray] | None:
     """(the number of each string, the different strings) of string arrays, one after the other.
 
-    A number is 0 for null, else 1 + a position among the different strings. None if they are more than values_max.
+    A number is 0 for null, else 1 + a position among the different strings: a byte each if they are fewer than 256.
+    None if they are more than values_max.
     """
     numbering = _kernel.StringNumbers(2**31 if values_max is None else values_max)
-    numbers = [np.empty(0, np.int32)]
+    numbers: list[npt.NDArray[Any]] = [np.empty(0, np.uint8)]
     for column in columns:
         if len(column) == 0:
             continue
         valid, offsets, data = column.buffers()
         wide = pt.is_large_string(column.type)
+        if column.null_count == 0:
+            valid = None
         found = numbering.number(offsets, data, valid, column.offset, len(column), wide)
         if found is None:
             return None

@@ -148,7 +148,7 @@ class Filters:
         if found is None:
             columns = columns_of(where.root)
             table = part.select(schema.names if columns is None else sorted(columns))
-            values = partial(few_values, self.facet_values, part.key, table=table)
+            values = partial(few_values, self.facet_values, part.key, table)
             found = evaluate(where, table, self._sql, values)
             self.cache.put(part.key, where.key, found)
         if part.alive is not None:

@@ -38,13 +38,15 @@ class ParsedFilters:
         if where is None or isinstance(where, Filter):
             return where
         known = self._known
-        if self._schema is schema and type(where) is dict:
+        packed: bytes | None = None
+        if type(where) is dict:
             # A dict that is not plain gives no bytes that a plain one gives, so what was kept need not be looked through.
             with suppress(ValueError):  # not of marshal's types: it has no spelling
-                found = known.get(None, marshal.dumps(where, MARSHAL_VERSION))
+                packed = marshal.dumps(where, MARSHAL_VERSION)
+                found = known.get(None, packed) if self._schema is schema else None
                 if found is not None and found[0] is schema:
                     return found[1]
-        key, size = _spelling(where)
+        key, size = _spelling(where, packed)
         if key is None:
             return parse_filter(where, schema, self._sql)
         if self._schema is not schema:
@@ -59,14 +61,14 @@ class ParsedFilters:
         return parsed
 
 
-def _spelling(where: Any) -> tuple[Hashable | None, int]:
-    """A key that equals another filter's only if both mean the same, and its bytes; None if there is no cheap one."""
+def _spelling(where: Any, packed: bytes | None) -> tuple[Hashable | None, int]:
+    """A key that equals another filter's only if both mean the same, and its bytes; None if there is no cheap one.
+
+    packed: a dict as marshal writes it, if it does.
+    """
     if type(where) is str:
         return where, len(where)
-    if type(where) is dict:
-        if not _is_plain(where, 0):
-            return None, 0
-        packed = marshal.dumps(where, MARSHAL_VERSION)
+    if packed is not None and _is_plain(where, 0):
         return packed, 2 * len(packed)
     if isinstance(where, pc.Expression):
         return id(where), FILTER_BYTES  # immutable, and kept alive by its entry

@@ -12,13 +12,11 @@ All but rows.arrow are derived: they can be rebuilt from it. Byte tables: docs/f
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from nearrow.errors import CorruptionError, IncompatibleFormatError, InvalidArgumentError, SchemaError
+from nearrow.index.columns import in_order
 from nearrow.index.ids import is_id_type
 from nearrow.storage.manifest import SegmentEntry
 
@@ -223,13 +221,10 @@ def _offset_problems(array: pa.Array) -> Iterator[str]:
     if has_offsets(type_) and len(array):
         wide = pa.types.is_large_string(type_) or pa.types.is_large_binary(type_) or pa.types.is_large_list(type_)
         buffer = array.buffers()[1]
-        width = 8 if wide else 4
-        if buffer is None or buffer.size < (array.offset + len(array) + 1) * width:
+        if buffer is None or buffer.size < (array.offset + len(array) + 1) * (8 if wide else 4):
             yield "the offsets are too short"
             return
-        dtype = np.dtype(np.int64 if wide else np.int32)
-        offsets: npt.NDArray[Any] = np.frombuffer(buffer, dtype, len(array) + 1, array.offset * width)
-        if offsets[0] < 0 or not bool((offsets[1:] >= offsets[:-1]).all()):
+        if not in_order(buffer, array.offset, len(array), wide=wide):
             yield "the offsets are not in order"
             return
     if pa.types.is_struct(type_):

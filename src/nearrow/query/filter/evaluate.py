@@ -17,7 +17,7 @@ import pyarrow.types as pt
 
 from nearrow import compute as pc
 from nearrow.errors import FilterError
-from nearrow.index.columns import lists_marked, marked, match_lists, rows_marked
+from nearrow.index.columns import lists_marked, marked, match_lists
 from nearrow.index.strings import StringSet
 from nearrow.query.filter import tree
 from nearrow.query.filter.arrow import mask_of_expression, with_columns
@@ -25,7 +25,6 @@ from nearrow.query.filter.bits import (
     Bits,
     all_of,
     concatenated,
-    count,
     inverted,
     none_of,
     of_arrow,
@@ -36,16 +35,17 @@ from nearrow.query.filter.bits import (
 from nearrow.query.filter.fields import chunks_of, list_parts, walk
 from nearrow.query.filter.numbered import NumberedValues
 from nearrow.query.filter.patterns import matching_rows
-from nearrow.query.threads import each, mapped
+from nearrow.query.threads import mapped
 
 LOOKUP_SPAN_MAX = 1 << 22  # a set of integers closer together than this is a table of flags, not a hash table
-SPARSE = 64  # where fewer of the rows have a marked element, each of these is looked for
-SHARED_ROWS = 1 << 17  # lists looked at by one thread; divisible by 8
+QUICK_STRINGS, QUICK_BYTES = 6, 8
+"""So many strings, or so many bytes that strings begin or end with, are looked for in a column as quickly as its values are
+numbered or faster (docs/decisions/076)."""
 OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
 }  # fmt: skip
 ARROW_OPERATIONS = {
-    "ne": "not_equal", "gt": "greater", "gte": "greater_equal", "lt": "less", "lte": "less_equal",
+    "gt": "greater", "gte": "greater_equal", "lt": "less", "lte": "less_equal",
 }  # fmt: skip
 
 
@@ -56,8 +56,8 @@ class SqlMasks(Protocol):
         """The expression's value for each row, in order: true, false or null."""
 
 
-Values = Callable[[tree.Field], NumberedValues | None]
-"""The numbered values of a field that has few."""
+Values = Callable[[tree.Field, bool], NumberedValues | None]
+"""The numbered values of a field that has few; if the second argument is true, only if they were numbered before."""
 
 
 def evaluate(filter: tree.Filter, table: pa.Table, sql: SqlMasks | None = None, values: Values | None = None) -> Bits:
@@ -125,7 +125,9 @@ def _bits(node: tree.Node, rows: _TableRows | _Elements | _Distinct) -> Bits:
         case tree.In(field):
             return _membership(node, rows.chunks(field))
         case tree.Match(field, kind, pattern):
-            return _leaf(rows.chunks(field), lambda chunk: matching_rows(chunk, kind, pattern), slow=True)
+            return _leaf(
+                rows.chunks(field), lambda chunk: matching_rows(chunk, kind, pattern), slow=not _is_quick(node)
+            )
         case tree.Quantified(field):
             return _leaf(rows.chunks(field), lambda chunk: _quantified(node, chunk))
     if isinstance(rows, _TableRows):
@@ -141,27 +143,31 @@ def _told_by_value(node: tree.Node, rows: _TableRows, values: Values) -> Bits | 
     if not isinstance(node, tree.Compare | tree.In | tree.Match | tree.Quantified):
         return None
     field = node.field
-    known = values(field)
+    condition = node.predicate if isinstance(node, tree.Quantified) else node
+    known = values(field, _is_quick(condition))
     if known is None:
         return None
-    condition = node.predicate if isinstance(node, tree.Quantified) else node
     distinct = _Distinct(known.values)
     bits = marked(known.numbers, unpack(_bits(condition, distinct), distinct.rows))
     if known.starts is None or not isinstance(node, tree.Quantified):
         return bits
-    if not node.every and SPARSE * count(bits) < rows.rows:
-        return rows_marked(bits, known.starts)
-    starts, every, end = known.starts, node.every, rows.rows
-
-    def piece(first: int) -> tuple[Bits, int]:
-        size = min(SHARED_ROWS, end - first)
-        return lists_marked(bits, starts, first, size, every=every), size
-
-    found = concatenated(each(piece, range(0, end, SHARED_ROWS), threads=1 if end <= SHARED_ROWS else 0))
-    if not every:
+    found = lists_marked(bits, known.starts, every=node.every)
+    if not node.every:
         return found
     lists = rows.chunks(field)
     return found & concatenated([(where_valid(all_of(len(chunk)), chunk), len(chunk)) for chunk in lists])
+
+
+def _is_quick(condition: tree.Node) -> bool:
+    """Whether strings are looked at one by one about as quickly as their numbers."""
+    match condition:
+        case tree.Compare(_, operation, _):
+            return operation in ("eq", "ne")
+        case tree.In(_, _, strings):
+            return len(strings) <= QUICK_STRINGS
+        case tree.Match(_, "startsWith" | "endsWith", text):
+            return len(text.encode()) <= QUICK_BYTES
+    return False
 
 
 def _conjunction(children: Sequence[tree.Node], rows: _TableRows | _Elements | _Distinct) -> Bits:
@@ -196,8 +202,8 @@ def _comparison(node: tree.Compare, chunks: list[pa.Array]) -> Bits:
         wanted = bool(value) == (node.operation == "eq")
         return _leaf(chunks, lambda chunk: of_arrow(chunk if wanted else pc.invert(chunk)))
     if pt.is_string(kind):
-        if node.operation == "eq":
-            return _one_of_strings(chunks, pa.array([value], pa.string()))
+        if node.operation in ("eq", "ne"):
+            return _one_of_strings(chunks, pa.array([value], pa.string()), other=node.operation == "ne")
         kernel = getattr(pc, ARROW_OPERATIONS[node.operation])
         return _leaf(chunks, lambda chunk: of_arrow(kernel(chunk, pa.scalar(value, pa.string()))), slow=True)
     compare = OPERATIONS[node.operation]
@@ -230,9 +236,14 @@ def _membership(node: tree.In, chunks: list[pa.Array]) -> Bits:
     return of_arrow(pc.is_in(pa.chunked_array(known, values.type), value_set=values))
 
 
-def _one_of_strings(chunks: list[pa.Array], values: pa.Array) -> Bits:
+def _one_of_strings(chunks: list[pa.Array], values: pa.Array, *, other: bool = False) -> Bits:
     wanted = StringSet(values)
-    return _leaf(chunks, lambda chunk: where_valid(wanted.match(chunk), chunk), slow=True)
+
+    def bits_of(chunk: pa.Array) -> Bits:
+        found = wanted.match(chunk)
+        return where_valid(inverted(found, len(chunk)) if other else found, chunk)
+
+    return _leaf(chunks, bits_of, slow=len(wanted) > QUICK_STRINGS)
 
 
 def _as_integers(chunk: pa.Array) -> pa.Array:
@@ -265,11 +276,7 @@ def _quantified(node: tree.Quantified, array: pa.Array) -> Bits:
     first, last = offsets[0].as_py(), offsets[-1].as_py()
     marks = _bits(node.predicate, _Elements(array.values.slice(first, last - first)))
 
-    def piece(lists: pa.Array) -> tuple[Bits, int]:
-        found = match_lists(lists, marks, first, last - first, every=node.every)
-        return where_valid(found, lists), len(lists)
-
-    return concatenated(mapped(piece, [array]))
+    return where_valid(match_lists(array, marks, first, last - first, every=node.every), array)
 
 
 def _as_list(array: pa.Array) -> pa.Array:

@@ -82,9 +82,9 @@ def chunks_of(table: pa.Table, field: Field) -> list[pa.Array]:
 def list_parts(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
     """(offsets from 0, values) of a list array; a null list is empty."""
     if array.null_count == 0 and len(array) and (pt.is_list(array.type) or pt.is_large_list(array.type)):
-        places = array.offsets.to_numpy().astype(np.int64)
+        places = array.offsets.to_numpy()
         first, last = int(places[0]), int(places[-1])
-        return places - first, array.values.slice(first, last - first)
+        return np.subtract(places, first, dtype=np.int64), array.values.slice(first, last - first)
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
     offsets = np.zeros(len(array) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from nearrow import compute as pc
-from nearrow.index.columns import once_each
+from nearrow.index.columns import Numbers, once_each
 from nearrow.index.strings import number_strings
 from nearrow.query.filter.cache import BytesCache
 from nearrow.query.filter.fields import chunks_of, element_of, list_parts, walk
@@ -42,7 +42,7 @@ class NumberedValues:
     once); None: number i is that of row i.
     """
 
-    numbers: npt.NDArray[np.int32] | npt.NDArray[np.uint8]
+    numbers: Numbers
     values: pa.Array
     starts: npt.NDArray[np.int32] | None
 
@@ -56,11 +56,12 @@ _MANY = NumberedValues(np.empty(0, np.uint8), pa.nulls(0), None)
 
 
 def few_values(
-    cache: ValuesCache, key: Hashable, field: Field, table: pa.Table, rows_min: int = ROWS_MIN
+    cache: ValuesCache, key: Hashable, table: pa.Table, field: Field, known_only: bool, rows_min: int = ROWS_MIN
 ) -> NumberedValues | None:
     """The numbered values of a field of strings (or lists of them) that has few; None for any other.
 
-    key: of the part whose rows are in `table`. They are numbered when they are first asked for, and kept.
+    key: of the part whose rows are in `table`. They are numbered when they are first asked for, unless only those that
+    are known already are wanted, and kept.
     """
     leaf = element_of(field).type if field.in_list and not field.rest else field.type
     if table.num_rows < max(rows_min, 1) or not pt.is_string(leaf):
@@ -68,7 +69,7 @@ def few_values(
     name = values_key(field)
     known = cache.get(key, name)
     if known is None:
-        if cache.get(key, (name, "many")) is not None:
+        if known_only or cache.get(key, (name, "many")) is not None:
             return None
         known = numbered_values(field, leaf, table, VALUES_MAX) if _seem_few(chunks_of(table, field), field) else None
         if known is None or 2 * known.nbytes > cache.bytes_max:
@@ -85,7 +86,7 @@ def values_key(field: Field) -> Hashable:
 
 def _seem_few(chunks: list[pa.Array], field: Field) -> bool:
     values = leaves(chunks[0].slice(0, SAMPLE_ROWS), field)[0]
-    return len(pc.unique(values)) <= max(FEW_VALUES, len(values) // REPEATS)
+    return pt.is_null(values.type) or number_strings([values], max(FEW_VALUES, len(values) // REPEATS)) is not None
 
 
 def leaves(array: pa.Array, field: Field) -> tuple[pa.Array, npt.NDArray[np.int64] | None]:
@@ -109,6 +110,7 @@ def numbered_values(
         return NumberedValues(np.zeros(table.num_rows, np.uint8), pa.nulls(0), None)
     pieces = [leaves(chunk, field) for chunk in chunks_of(table, field)]
     arrays = [pa.nulls(len(values), leaf) if pt.is_null(values.type) else values for values, _ in pieces]
+    numbers: Numbers
     if pt.is_string(leaf):
         found = number_strings(arrays, values_max)
         if found is None:
@@ -116,17 +118,20 @@ def numbered_values(
         numbers, values = found
     else:
         numbers, values = _numbers_in_span(arrays, leaf) or _dictionary(arrays, leaf)
-    starts = None
-    if field.in_list:
-        places = np.zeros(table.num_rows + 1, np.int64)
-        row, before = 0, 0
-        for _, piece in pieces:
-            assert piece is not None
-            np.add(piece, before, out=places[row : row + len(piece)])
-            row, before = row + len(piece) - 1, before + int(piece[-1])
-        numbers, starts = once_each(numbers, places, len(values) + 1)
-    narrow = numbers.astype(np.uint8) if len(values) < 256 else numbers
-    return NumberedValues(narrow, values, starts)
+        if len(values) < 256:
+            numbers = numbers.astype(np.uint8)
+    if not field.in_list:
+        return NumberedValues(numbers, values, None)
+    kept: list[npt.NDArray[Any]] = [numbers[:0]]
+    starts = np.zeros(table.num_rows + 1, np.int32)
+    row, element, written = 0, 0, 0
+    for leaf_values, places in pieces:  # a chunk at a time, which stays in the cache
+        assert places is not None
+        own, begins = once_each(numbers[element : element + len(leaf_values)], places, len(values) + 1)
+        np.add(begins, written, out=starts[row : row + len(begins)])
+        kept.append(own)
+        row, element, written = row + len(begins) - 1, element + len(leaf_values), written + len(own)
+    return NumberedValues(np.concatenate(kept), values, starts)
 
 
 def _numbers_in_span(arrays: list[pa.Array], leaf: pa.DataType) -> tuple[npt.NDArray[np.int32], pa.Array] | None:

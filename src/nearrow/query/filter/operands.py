@@ -23,6 +23,8 @@ from nearrow.errors import FilterError
 from nearrow.query.filter.tree import Compare, Constant, Exists, Field, In, Node, Value
 
 IN_VALUES_MAX = 1_000_000
+UNIQUE_STRINGS_MAX = 1_000
+"""More strings than these are looked for as they come: whoever looks for them leaves out the repeated ones."""
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 DAY = 86_400 * 10**9
@@ -191,8 +193,9 @@ def _quick_values(field: Field, values: list[Any]) -> pa.Array | None:
 
 
 def value_set(field: Field, array: pa.Array) -> Node:
-    """An In node over distinct values; no values: nothing, one: a comparison."""
-    array = pc.unique(array)
+    """An In node over values, distinct if they are not many strings; no values: nothing, one: a comparison."""
+    if not pt.is_string(array.type) or len(array) <= UNIQUE_STRINGS_MAX:
+        array = pc.unique(array)
     if pt.is_integer(array.type):
         array = pa.array(np.sort(array.to_numpy()))
     if len(array) == 0:
