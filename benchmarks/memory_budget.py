@@ -99,7 +99,9 @@ def measure(folder: Path, data: Path, budget: int) -> None:
         watch.step("compaction", budget, docs.compact)
         watch.end()
         segments = docs.stats().segments
-        print(f"{docs.count():,} rows in {len(segments)} segments, the largest of {max(s.rows for s in segments):,} rows")
+        print(
+            f"{docs.count():,} rows in {len(segments)} segments, the largest of {max(s.rows for s in segments):,} rows"
+        )
 
 
 def main() -> None:

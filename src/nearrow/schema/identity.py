@@ -70,10 +70,16 @@ def _codes(ids: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[Any], int]:
     return encoded.indices.to_numpy(zero_copy_only=False), len(encoded.dictionary)
 
 
+FEW_IDS = 1024
+"""Up to so many ids a set of Python strings finds sooner that they are distinct than Arrow's dictionary does."""
+
+
 def last_of_each(ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Ascending positions of the last row of each id: what an upsert keeps."""
+    positions = np.arange(len(ids), dtype=np.int64)
+    if len(ids) <= FEW_IDS and len(set(ids.to_pylist())) == len(ids):
+        return positions
     codes, distinct = _codes(ids)
-    positions = np.arange(len(codes), dtype=np.int64)
     if distinct == len(codes):
         return positions
     last = np.full(distinct, -1, dtype=np.int64)

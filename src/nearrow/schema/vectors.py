@@ -56,7 +56,7 @@ def canonical_vectors(column: pa.Array, config: CollectionConfig, row_name: RowN
         missing = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise InvalidArgumentError(f"{row_name(missing)}: the vector is null; give every row a vector")
     _check_lengths(column, config, row_name)
-    values = column.flatten()
+    values = _elements(column)
     if values.null_count:
         missing = int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0]) // config.dimension
         raise InvalidArgumentError(f"{row_name(missing)}: the vector has a null element; give every dimension a number")
@@ -66,6 +66,14 @@ def canonical_vectors(column: pa.Array, config: CollectionConfig, row_name: RowN
     if narrowed is not matrix:
         values = pa.array(narrowed.reshape(-1))
     return pa.FixedSizeListArray.from_arrays(values, type=wanted)
+
+
+def _elements(column: pa.Array) -> pa.Array:
+    """All elements of the lists, none of which is null."""
+    if not pt.is_fixed_size_list(column.type):
+        return column.flatten()
+    width = column.type.list_size  # a slice by hand, as flatten() is a call of Arrow's compute
+    return column.values.slice(column.offset * width, len(column) * width)
 
 
 def _check_lengths(column: pa.Array, config: CollectionConfig, row_name: RowName) -> None:

@@ -33,6 +33,8 @@ BATCHED_SECONDS = 0.1
 RETRY_SECONDS = 5.0
 RETRY_SECONDS_MAX = 300.0
 RETIRE_SECONDS = 1.0
+WRITING_SECONDS = 1.0
+"""Whoever wrote few rows a shorter while ago is likely to write more: builds leave a processor to them."""
 
 
 Task = Callable[[], float | None]
@@ -58,6 +60,8 @@ class Background:
         self._threads: dict[str, threading.Thread] = {}
         self._pending: set[str] = set()
         self._running: set[str] = set()
+        self._clock = clock
+        self._written = -float("inf")  # when few rows were written last
         self._errors: dict[str, BaseException] = {}
         self.texts: WriterTexts | None = None
         self._progress: Progress | None = None  # of the one who waits
@@ -74,6 +78,7 @@ class Background:
 
     def watch(self) -> None:
         """Rows were written: should nobody seal their memtable before, it is sealed when it is old."""
+        self._written = self._clock()
         if self._watched is not self._core.state.active:
             self._watched = self._core.state.active
             self._start("age", self._seal_the_old)
@@ -219,7 +224,8 @@ class Background:
             else:
                 searched = sum(size.rows for size in found if size.has_graph)
                 urgent = any(size.id == job.id and size.rows > searched for size in found)
-                threads = cpu_threads() if urgent else quiet_threads()
+                writing = self._clock() - self._written < WRITING_SECONDS
+                threads = cpu_threads() if urgent and not writing else quiet_threads()
                 build_graph(self._core, job.id, self._effort(threads, gently))
         except BaseException:
             if self._stopping:

@@ -1,8 +1,9 @@
 """Effort: how hard may a build or merge work, so that those who search and write do not notice?
 
 A merge of a collection that is being searched uses half of the processors. A first graph, without which every search is a
-scan, is urgent: it may have them all. Graphs are built in a thread of low priority; only the kernel's work runs
-at low priority, without Python's lock: a thread that holds the lock and is not given a processor would stop all others.
+scan, is urgent: it may have them all, unless rows are being written one batch after another. Graphs are built in a thread
+of low priority; only the kernel's work runs so, without Python's lock: a thread that holds the lock and is not given a
+processor would stop all others.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 It only ever grows; rows die by leaving its `alive` bitmap. Views share its arrays and see the first n rows, so that
 publishing a view copies a bitmap and a few references. Small batches are joined as digits of a counter carry, so a row is
-copied O(log n) times however it arrived.
+copied a few times however it arrived.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from nearrow.write.record import Change, Put, RowNumbers
 FRESH_ROWS = 16
 """So many rows are joined to a run at once; fewer are joined by the first search that reads them."""
 RUNS_JOINED = 4
-"""A run is copied log4 n times; with 2 it would be twice that, for half as many runs."""
+"""A row is copied each time; with 2 it would be twice as often, for half as many runs."""
+RUN_ROWS = 1024
+"""Longer runs are not joined: a search has little to do for one run more, and a copy of one takes long."""
 
 _numbers = counter()
 
@@ -109,9 +111,9 @@ class Memtable:
         return self._stored[1]
 
     def _push(self, batch: pa.RecordBatch) -> None:
-        """Keep runs of falling size: join RUNS_JOINED that do not fall, so n rows lie in O(log n) runs."""
+        """Keep runs of falling size: join RUNS_JOINED that do not fall, until they are long enough to be left."""
         runs = [*self._runs, Run(batch)]
-        while len(runs) >= RUNS_JOINED and batch.num_rows < 65536:
+        while len(runs) >= RUNS_JOINED and batch.num_rows < RUN_ROWS:
             joined = [run.batch for run in runs[-RUNS_JOINED:]]
             if max(earlier.num_rows for earlier in joined) > batch.num_rows:
                 break
@@ -138,8 +140,10 @@ class Memtable:
 
     def find(self, ids: Sequence[str | int]) -> Positions:
         """Position of each id's alive row, or -1."""
+        if self._positions.keys().isdisjoint(ids):  # the usual batch: all new
+            return np.full(len(ids), -1, np.int64)
         get = self._positions.get
-        positions = np.fromiter((get(identifier, -1) for identifier in ids), np.int64, len(ids))
+        positions = np.fromiter([get(identifier, -1) for identifier in ids], np.int64, len(ids))
         return self.only_alive(positions)
 
     def only_alive(self, positions: Positions) -> Positions:
