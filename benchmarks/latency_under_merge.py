@@ -95,6 +95,7 @@ def measure(docs: nearrow.Collection, vectors: np.ndarray, queries: np.ndarray, 
     report(f"beside a compaction of {seconds:.1f} s", found, idle)
     report("idle, after it", latencies(docs, queries, for_seconds(SECONDS)))
     for count in (1, 2):
+        docs.compact()  # each begins with one segment and nothing fresh
         stop = threading.Event()
         writer = threading.Thread(target=upserts, args=(docs, vectors, stop))
         alone = searching_threads(docs, queries, count)
