@@ -216,7 +216,8 @@ class Collection(EmbeddingVerbs, RowVerbs, AnalyticVerbs, UpkeepVerbs):
         """What a server sends of a plain search: ids and distances, see `query.packed`; None: `search` has to be asked."""
         began = perf_counter()
         source = self._source()
-        packed = packed_nearest(source, self._dimension, vector, query, self._filter(where, source.newest()))
+        condition = None if where is None else self._filter(where, source.newest())
+        packed = packed_nearest(source, self._dimension, vector, query, condition)
         if packed is not None:
             self.metrics.search.ended(began)
         return packed

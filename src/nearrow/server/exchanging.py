@@ -80,7 +80,8 @@ def _answer_compact(backend: Backend, call: Call, name: str, turn: Turn, reader:
         turn.begin()
         if message is None:
             raise InvalidArgumentError("a compact question is a message's metadata; this message has none")
-        limits.check_message(0, message.size)
+        if message.size > limits.message_bytes:
+            limits.check_message(0, message.size)
         vectors, question = compact.unpack_question(message)
         queries = len(vectors)
         if question:

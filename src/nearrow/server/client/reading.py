@@ -156,8 +156,11 @@ class RemoteReading:
 
     def _nearest(self, vector: Any, where: Any, *plain: Any) -> Any:
         """A plain search for ids and distances: the short way."""
-        vector_query(*plain)  # refuses what no server would take
-        asked = _plain_question(*plain)
+        try:
+            asked = _plain_question(*plain)
+        except TypeError:  # an argument that cannot be hashed is a mistake: the checks name it
+            vector_query(*plain)
+            raise
         if where is not None:
             asked = dumps({**loads(asked), "where": encoded_filter(where)})
         config = self.config
@@ -166,9 +169,10 @@ class RemoteReading:
         if not single and len(vectors) == 0:
             return []
         self._connection.check_open()
-        answers = self._streams.ask_compact(config.name, as_matrix(vectors), asked)
-        hits = [one for answer in answers for one in unpack_answer(answer, config.metric)]
-        return hits[0] if single else hits
+        answers = self._streams.ask_compact(config.name, vectors[None] if single else vectors, asked)
+        if single:
+            return unpack_answer(answers[0], config.metric)[0]
+        return [one for answer in answers for one in unpack_answer(answer, config.metric)]
 
     def _search(self, vector: Any, settings: dict[str, Any]) -> Any:
         names = ("k", "ef_search", "target_recall", "exact", "within")
@@ -242,7 +246,8 @@ def ask_sql(connection: Connection, query: str, parameters: Any, hits: Any, form
 
 @lru_cache(maxsize=256, typed=True)
 def _plain_question(*plain: Any) -> bytes:
-    """The question with these k, ef_search, target_recall, exact, within."""
+    """The question with these k, ef_search, target_recall, exact, within; what no server would take is refused."""
+    vector_query(*plain)
     return dumps(question(dict(zip(("k", "ef_search", "target_recall", "exact", "within"), plain, strict=True))))
 
 

@@ -51,6 +51,9 @@ class QueryStream:
         """The answers to one message for each 256 queries. The next one is on its way while one is answered."""
         self.due = time.monotonic() + seconds
         try:
+            if len(vectors) <= MESSAGE_QUERIES:
+                self._send(vectors, question)
+                return [self._receive()]
             answers = []
             self._send(vectors[:MESSAGE_QUERIES], question)
             for start in range(MESSAGE_QUERIES, len(vectors), MESSAGE_QUERIES):
@@ -108,12 +111,19 @@ class CompactStream(QueryStream):
         return self._next().app_metadata.to_pybytes()
 
 
+class _Mine(threading.local):
+    """The open streams of this thread, the one used last at the end."""
+
+    def __init__(self) -> None:
+        self.open: OrderedDict[Any, QueryStream] = OrderedDict()
+
+
 class Streams:
     """The open streams of every thread of a client."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._mine = threading.local()
+        self._mine = _Mine()
         self._all: weakref.WeakSet[QueryStream] = weakref.WeakSet()
         self._mutex = threading.Lock()
         self._watch: threading.Thread | None = None
@@ -134,25 +144,19 @@ class Streams:
         self, kind: type[QueryStream], key: tuple[Any, ...], vectors: npt.NDArray[Any], question: bytes
     ) -> Sequence[Any]:
 
-        def once(client: flight.FlightClient, seconds: float) -> list[Answer]:
+        def once(client: flight.FlightClient, seconds: float) -> list[Any]:
             stream = self._stream(kind, key, client)
             try:
                 return stream.ask(vectors, question, seconds)
             except BaseException:
-                self._open().pop(key, None)
+                self._mine.open.pop(key, None)
                 stream.close()
                 raise
 
         return self._connection.attempts(once)
 
-    def _open(self) -> OrderedDict[Any, QueryStream]:
-        if not hasattr(self._mine, "open"):
-            self._mine.open = OrderedDict()
-        found: OrderedDict[Any, QueryStream] = self._mine.open
-        return found
-
     def _stream(self, kind: type[QueryStream], key: tuple[Any, ...], client: flight.FlightClient) -> QueryStream:
-        mine = self._open()
+        mine = self._mine.open
         stream = mine.get(key)
         if stream is not None:
             mine.move_to_end(key)

@@ -87,7 +87,7 @@ def unpack_answer(message: bytes, metric: str) -> list[Hits]:
         distances_at = _ANSWER.size + rows * (8 if kind == INTEGERS else 4)
         counts_at = distances_at + 4 * rows
         distances = np.frombuffer(message, "<f4", rows, distances_at)
-        counts = _numbers(queries).unpack_from(message, counts_at)
+        counts = (rows,) if queries == 1 else _numbers(queries).unpack_from(message, counts_at)
         cursors_at = counts_at + 4 * queries
         texts_at = cursors_at + CURSOR_BYTES * queries
         if kind not in (INTEGERS, TEXTS) or sum(counts) != rows or len(message) < texts_at:
