@@ -9,6 +9,8 @@ namespace nearrow {
 namespace {
 
 constexpr int kSlots = 4;             // bits of a group
+constexpr int64_t kRingsAhead = 4;    // the next two rings are selected with one
+constexpr size_t kSortedMin = 64;     // scores of the sample that are put in order at once
 constexpr double kLimitSample = 4.0;  // scores from which the limit is guessed, for each root of the size
 
 void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores) {
@@ -49,6 +51,7 @@ const SketchLoops sketch_scalar = {score, select};
 
 const SketchLoops& sketch_loops() {
 #if defined(__x86_64__)
+    if (&simd() == &simd_avx512) return sketch_avx512;
     if (&simd() != &simd_scalar) return sketch_avx2;
 #endif
     return sketch_scalar;
@@ -190,17 +193,26 @@ void Sketch::make_tables(const float* query, SketchScratch& scratch) const {
 
 // A score that about `wanted` nodes, and seldom fewer, do not exceed: guessed from scores spread over all.
 uint16_t Sketch::limit_for(int64_t wanted, SketchScratch& scratch) const {
+    if (wanted >= size()) return 65535;
     const auto sampled = static_cast<int64_t>(kLimitSample * std::sqrt(static_cast<double>(size())));
     const int64_t stride = std::max<int64_t>(1, size() / sampled);
-    scratch.sample.clear();
-    for (int64_t i = 0; i < size(); i += stride) scratch.sample.push_back(scratch.scores[static_cast<size_t>(i)]);
-    const auto taken = static_cast<double>(scratch.sample.size());
+    std::vector<uint16_t>& sample = scratch.sample;
+    if (sample.empty()) {
+        for (int64_t i = 0; i < size(); i += stride) sample.push_back(scratch.scores[static_cast<size_t>(i)]);
+        scratch.sorted = 0;
+    }
+    const auto taken = static_cast<double>(sample.size());
     const double expected = static_cast<double>(wanted) * taken / static_cast<double>(size());
     const double rank = stride == 1 ? expected : expected + 2.0 * std::sqrt(expected) + 1.0;
     if (rank >= taken) return 65535;
-    const auto at = scratch.sample.begin() + static_cast<std::ptrdiff_t>(rank);
-    std::nth_element(scratch.sample.begin(), at, scratch.sample.end());
-    return *at;
+    const auto at = static_cast<size_t>(rank);
+    if (at >= scratch.sorted) {  // with those that the next rings will ask for
+        scratch.sorted = std::min(sample.size(), std::max(kSortedMin, 4 * (at + 1)));
+        const auto end = sample.begin() + static_cast<std::ptrdiff_t>(scratch.sorted);
+        std::nth_element(sample.begin(), end - 1, sample.end());
+        std::sort(sample.begin(), end);
+    }
+    return sample[at];
 }
 
 void Sketch::score(const float* query, SketchScratch& scratch) const {
@@ -208,31 +220,54 @@ void Sketch::score(const float* query, SketchScratch& scratch) const {
     const size_t padded = codes_.size() / static_cast<size_t>(groups_ * 16) * kSketchBlock;
     scratch.scores.resize(padded);
     scratch.places.resize(padded);
+    scratch.sample.clear();
+    scratch.places_limit = -1;
     scratch.limit = -1;
     sketch_loops().score(codes_.data(), scratch.tables.data(), groups_ / 2, static_cast<int64_t>(padded) / kSketchBlock,
                          scratch.scores.data());
 }
 
+// Writes to scratch.places those of all scores up to the limit, and of the next rings, too; returns how many do not
+// exceed the limit.
+int64_t Sketch::select(uint16_t limit, int64_t wanted, SketchScratch& scratch) const {
+    if (limit > scratch.places_limit) {
+        const bool few = kRingsAhead * wanted < size() / kRingsAhead;
+        const uint16_t ahead = std::max(limit, few ? limit_for(kRingsAhead * wanted, scratch) : uint16_t{0});
+        scratch.places_limit = ahead;
+        scratch.places_found = sketch_loops().select(scratch.scores.data(), static_cast<int64_t>(scratch.scores.size()),
+                                                     ahead, scratch.places.data());
+        if (limit == ahead) return scratch.places_found;
+    }
+    return std::count_if(scratch.places.begin(), scratch.places.begin() + scratch.places_found,
+                         [&](int32_t place) { return scratch.scores[static_cast<size_t>(place)] <= limit; });
+}
+
 void Sketch::ring(int64_t wanted, SketchScratch& scratch, std::vector<int32_t>& out) const {
     out.clear();
-    const auto padded = static_cast<int64_t>(scratch.scores.size());
-    const auto select = [&](uint16_t limit) {
-        return sketch_loops().select(scratch.scores.data(), padded, limit, scratch.places.data());
-    };
-    uint16_t limit = wanted >= size() ? uint16_t{65535} : limit_for(wanted, scratch);
-    int64_t found = select(limit);
-    if (found < std::min(wanted, size()) + (padded - size()) &&
-        limit < 65535) {  // guessed too low: look at all of them
-        scratch.sample.assign(scratch.scores.begin(), scratch.scores.begin() + static_cast<std::ptrdiff_t>(size()));
-        const auto at = scratch.sample.begin() + static_cast<std::ptrdiff_t>(wanted - 1);
-        std::nth_element(scratch.sample.begin(), at, scratch.sample.end());
+    if (size() == 0) return;
+    const uint16_t* scores = scratch.scores.data();
+    const int32_t* node_at = nodes_.data();
+    const auto padding = static_cast<int64_t>(scratch.scores.size()) - size();
+    uint16_t limit = limit_for(wanted, scratch);
+    if (select(limit, wanted, scratch) < std::min(wanted, size()) + padding && limit < 65535) {
+        // Guessed too low: look at all of them.
+        scratch.all.assign(scratch.scores.begin(), scratch.scores.begin() + static_cast<std::ptrdiff_t>(size()));
+        const auto at = scratch.all.begin() + static_cast<std::ptrdiff_t>(wanted - 1);
+        std::nth_element(scratch.all.begin(), at, scratch.all.end());
         limit = *at;
-        found = select(limit);
+        select(limit, wanted, scratch);
     }
-    for (int64_t i = 0; i < found; ++i) {
-        const auto place = static_cast<size_t>(scratch.places[static_cast<size_t>(i)]);
-        if (place < nodes_.size() && scratch.scores[place] > scratch.limit) out.push_back(nodes_[place]);
+    // Without a branch: which of the places are new in this ring cannot be predicted.
+    out.resize(static_cast<size_t>(scratch.places_found));
+    const int32_t last = scratch.limit;
+    const auto nodes = static_cast<int32_t>(size());
+    int32_t* to = out.data();
+    for (const int32_t *place = scratch.places.data(), *end = place + scratch.places_found; place != end; ++place) {
+        const int32_t score = scores[*place];
+        *to = node_at[std::min(*place, nodes - 1)];
+        to += static_cast<int>(*place < nodes) & static_cast<int>(score > last) & static_cast<int>(score <= limit);
     }
+    out.resize(static_cast<size_t>(to - out.data()));
     scratch.limit = std::max<int32_t>(scratch.limit, limit);
 }
 

@@ -30,11 +30,12 @@ struct SketchLoops {
     int64_t (*select)(const uint16_t* scores, int64_t n, uint16_t limit, int32_t* out);
 };
 
-// The set that belongs to simd(): AVX2 for everything that has it.
+// The set that belongs to simd().
 const SketchLoops& sketch_loops();
 extern const SketchLoops sketch_scalar;
 #if defined(__x86_64__)
 extern const SketchLoops sketch_avx2;
+extern const SketchLoops sketch_avx512;
 #endif
 
 // What one query needs; reused from query to query.
@@ -42,8 +43,12 @@ struct SketchScratch {
     std::vector<float> differences;
     std::vector<uint8_t> tables;
     std::vector<uint16_t> scores;
-    std::vector<uint16_t> sample;
-    std::vector<int32_t> places;
+    std::vector<uint16_t> sample;  // of the scores; the first `sorted` are the lowest, in order
+    size_t sorted = 0;
+    std::vector<uint16_t> all;    // the scores once more, to find a limit exactly
+    std::vector<int32_t> places;  // of the scores up to places_limit, room for all
+    int64_t places_found = 0;
+    int32_t places_limit = -1;
     int32_t limit = -1;  // the largest score of the rings so far
 };
 
@@ -67,6 +72,7 @@ class Sketch {
     void learn(const GraphView& graph);
     void encode(const GraphView& graph);
     void make_tables(const float* query, SketchScratch& scratch) const;
+    int64_t select(uint16_t limit, int64_t wanted, SketchScratch& scratch) const;
     uint16_t limit_for(int64_t wanted, SketchScratch& scratch) const;
 
     CodeShape shape_;

@@ -11,7 +11,7 @@ def test_every_condition_and_facet_is_measured() -> None:
     with nearrow.connect(":memory:") as database:
         collection = database.create_collection("rows", dimension=4, metric="l2")
         collection.add(rows_of(2_000))
-        conditions, facets = condition_rows(collection), facet_rows(collection)
+        conditions, facets = condition_rows(lambda: collection), facet_rows(lambda: collection)
     assert [row[0] for row in conditions] == list(CONDITIONS)
     assert [row[0] for row in facets] == list(FACETS)
     found = {name: int(rows.replace(",", "")) for name, rows, *_ in conditions}

@@ -1,0 +1,82 @@
+// The loops over sketches with AVX-512: a shuffle looks 64 entries up, two pairs of groups.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "sketch.h"
+
+namespace nearrow {
+namespace {
+
+constexpr int kPairsPerSum = 16;  // two at once, eight of entries up to 31 a byte
+
+inline __m512i add(__m512i sums, __m512i table, __m512i bits) {
+    return _mm512_add_epi8(sums, _mm512_shuffle_epi8(table, _mm512_and_si512(bits, _mm512_set1_epi8(15))));
+}
+
+// Adds bytes to 16-bit sums: those of even nodes and of odd ones, still apart for the groups.
+inline void widen(__m512i bytes, __m512i& even, __m512i& odd) {
+    even = _mm512_add_epi16(even, _mm512_and_si512(bytes, _mm512_set1_epi16(255)));
+    odd = _mm512_add_epi16(odd, _mm512_srli_epi16(bytes, 8));
+}
+
+inline __m128i joined(__m512i sums) {
+    const __m256i half = _mm256_add_epi16(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64(sums, 1));
+    return _mm_add_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
+inline void store(__m512i even, __m512i odd, uint16_t* out) {
+    const __m128i e = joined(even);
+    const __m128i o = joined(odd);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_unpacklo_epi16(e, o));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 8), _mm_unpackhi_epi16(e, o));
+}
+
+void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores) {
+    for (int64_t block = 0; block < blocks; ++block) {
+        __m512i even[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+        __m512i odd[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+        for (int first = 0; first < pairs; first += kPairsPerSum) {
+            const int last = first + kPairsPerSum < pairs ? first + kPairsPerSum : pairs;
+            __m512i low = _mm512_setzero_si512();
+            __m512i high = _mm512_setzero_si512();
+            int pair = first;
+            for (; pair + 2 <= last; pair += 2) {
+                const __m512i bits = _mm512_loadu_si512(codes);
+                const __m512i table = _mm512_loadu_si512(tables + pair * 32);
+                codes += 64;
+                low = add(low, table, bits);
+                high = add(high, table, _mm512_srli_epi16(bits, 4));
+            }
+            if (pair < last) {  // an odd one: the other half looks up zeros
+                const __m512i bits = _mm512_maskz_loadu_epi64(0x0F, codes);
+                const __m512i table = _mm512_maskz_loadu_epi64(0x0F, tables + pair * 32);
+                codes += 32;
+                low = add(low, table, bits);
+                high = add(high, table, _mm512_srli_epi16(bits, 4));
+            }
+            widen(low, even[0], odd[0]);
+            widen(high, even[1], odd[1]);
+        }
+        uint16_t* out = scores + block * kSketchBlock;
+        store(even[0], odd[0], out);
+        store(even[1], odd[1], out + 16);
+    }
+}
+
+int64_t select(const uint16_t* scores, int64_t n, uint16_t limit, int32_t* out) {
+    const __m512i wanted = _mm512_set1_epi16(static_cast<short>(limit));
+    int64_t found = 0;
+    for (int64_t i = 0; i < n; i += 32) {
+        for (auto mask = _mm512_cmple_epu16_mask(_mm512_loadu_si512(scores + i), wanted); mask != 0; mask &= mask - 1) {
+            out[found++] = static_cast<int32_t>(i) + __builtin_ctz(mask);
+        }
+    }
+    return found;
+}
+
+}  // namespace
+
+extern const SketchLoops sketch_avx512 = {score, select};
+
+}  // namespace nearrow
+#endif
