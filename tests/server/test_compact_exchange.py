@@ -135,8 +135,10 @@ def test_what_is_wrong_is_said_as_a_directory_says_it(name: str, remote: nearrow
     docs = remote.create_collection("docs", dimension=DIMENSION)
     docs.add(ids=["a"], vectors=POINTS[:1])
     kind, vector, settings = WRONG[name]
-    with pytest.raises(kind):
-        docs.search(vector, columns=[], **settings)
+    for _ in range(2):  # on a new stream, and on one that is open
+        with pytest.raises(kind):
+            docs.search(vector, columns=[], **settings)
+        assert docs.search(POINTS[0], columns=[]).ids.tolist() == ["a"]
     assert docs.search(POINTS[0], columns=[]).ids.tolist() == ["a"]
 
 
@@ -147,6 +149,18 @@ def test_collection_that_was_dropped_is_not_found(remote: nearrow.Database) -> N
     remote.drop_collection("docs")
     with pytest.raises(nearrow.NotFoundError):
         docs.search(POINTS[0], columns=[])
+
+
+def test_collection_that_was_made_anew_is_the_one_that_answers(remote: nearrow.Database) -> None:
+    found = []
+    for ids in (["old"], ["new"]):
+        docs = remote.create_collection("docs", dimension=DIMENSION, graph_rows_min=1)
+        docs.add(ids=ids, vectors=POINTS[:1])
+        docs.compact()
+        found += [docs.search(POINTS[0], columns=[]).ids.tolist() for _ in range(2)]
+        if ids == ["old"]:
+            remote.drop_collection("docs")
+    assert found == [["old"], ["old"], ["new"], ["new"]]
 
 
 @pytest.mark.parametrize("ids", IDS)

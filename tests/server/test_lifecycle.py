@@ -57,10 +57,12 @@ def test_client_goes_on_when_a_killed_server_is_back(tmp_path: Path) -> None:
     with nearrow.connect(server.location) as db:
         docs = db.create_collection("docs", dimension=4)
         docs.add(ids=[1, 2], vectors=VECTORS[:2])
-        docs.search(VECTORS[0])
+        for columns in (None, []):  # the two forms of a DoExchange
+            docs.search(VECTORS[0], columns=columns)
         server.kill()
         server = start_server(tmp_path / "library", port=port)
-        assert docs.search(VECTORS[0], k=1).ids.tolist() == [1]
+        for columns in ([], None):
+            assert docs.search(VECTORS[0], k=1, columns=columns).ids.tolist() == [1]
         docs.add(ids=[3], vectors=VECTORS[2:3])
         assert len(docs) == 3
         assert end(server, signal.SIGINT) == 0

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
-from nearrow.errors import InvalidArgumentError, UnavailableError
+from nearrow.collection import Collection
+from nearrow.errors import ClosedError, InvalidArgumentError, UnavailableError
 from nearrow.hits import Hits
 from nearrow.query.query import VectorQuery
 from nearrow.schema import nearest_name
 from nearrow.server.backend import Backend
 from nearrow.server.calls import Call
 from nearrow.server.gate import Turn
+from nearrow.server.limits import Limits
 from nearrow.server.messages import messages
 from nearrow.server.searching import query_matrix, search
 from nearrow.server.wire import compact
@@ -71,6 +73,7 @@ def _answer_compact(backend: Backend, call: Call, name: str, turn: Turn, reader:
     slow = backend.slow_ms / 1000
     settings: dict[str, Any] = {"columns": ()}
     query: VectorQuery | None = VectorQuery()
+    collection: Collection | None = None
     asked_for, answers = 0, 0
     while True:
         try:
@@ -92,22 +95,31 @@ def _answer_compact(backend: Backend, call: Call, name: str, turn: Turn, reader:
             limits.check_question(queries, settings)
             asked_for = queries
         began = perf_counter()
-        collection = backend.database.collection(name)
         answer = None
-        if query is not None and queries == 1:
-            answer = collection._search_packed(vectors[0], query, settings.get("where"))
+        if collection is not None and query is not None and queries == 1:
+            try:
+                answer = collection._search_packed(vectors[0], query, settings.get("where"))
+            except ClosedError:
+                answer = None  # it was dropped, and perhaps made anew
         if answer is None:
-            found: Any = collection.search(vectors[0] if query is not None and queries == 1 else vectors, **settings)
-            hits: list[Hits] = found if isinstance(found, list) else [found]
-            if settings.get("k", 10) is None:
-                limits.check_hits(sum(map(len, hits)))
-            answer = compact.pack_answer(hits)
+            collection = backend.database.collection(name)
+            answer = _usual_answer(
+                collection, vectors[0] if query is not None and queries == 1 else vectors, settings, limits
+            )
         if perf_counter() - began >= slow:
             backend.note_slow("search", began, {"collection": name, "queries": queries, **settings})
         write(answer)
         answers += 1
         about["answers"] = answers
         turn.end()
+
+
+def _usual_answer(collection: Collection, vectors: Any, settings: Mapping[str, Any], limits: Limits) -> bytes:
+    found: Any = collection.search(vectors, **settings)
+    hits: list[Hits] = found if isinstance(found, list) else [found]
+    if settings.get("k", 10) is None:
+        limits.check_hits(sum(map(len, hits)))
+    return compact.pack_answer(hits)
 
 
 def _query_of(settings: Mapping[str, Any]) -> VectorQuery | None:

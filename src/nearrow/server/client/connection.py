@@ -31,6 +31,8 @@ CHANNEL_OPTIONS = [
 ]
 FIRST_SECONDS = 5.0
 """Until a server has answered once, its address may be wrong: no use to try for long."""
+CALL_ERRORS = (NearrowError, flight.FlightError, pa.ArrowException, OSError)
+"""What a call may raise that reached no server, or was answered with an error."""
 Result = TypeVar("Result")
 
 
@@ -125,24 +127,35 @@ class Connection:
 
         return self.attempts(ask)
 
-    def attempts(self, ask: Callable[[flight.FlightClient, float], Result]) -> Result:
-        """What `ask(client, seconds left)` returns; asked again while the server is unavailable and time is left."""
-        ends = time.monotonic() + self.deadline_seconds
+    def attempts(
+        self,
+        ask: Callable[[flight.FlightClient, float], Result],
+        began: float | None = None,
+        failed: Exception | None = None,
+    ) -> Result:
+        """What `ask(client, seconds left)` returns; asked again while the server is unavailable and time is left.
+
+        failed: what became of a first attempt, which began at this time of the monotonic clock.
+        """
+        ends = (time.monotonic() if began is None else began) + self.deadline_seconds
         pause = PAUSE_SECONDS_MIN
         while True:
             self.check_open()
-            try:
-                answer = ask(self._client, max(0.001, ends - time.monotonic()))
-                self._reached = True
-                return answer
-            except (NearrowError, flight.FlightError, pa.ArrowException, OSError) as error:
-                told = error if isinstance(error, NearrowError) else from_flight(error)
-                self._reached = self._reached or not isinstance(told, UnavailableError)
-                left = ends - time.monotonic()
-                if not self._reached:
-                    left -= max(0.0, self.deadline_seconds - FIRST_SECONDS)
-                if not isinstance(told, UnavailableError) or left <= pause:
-                    raise told from None
+            if failed is None:
+                try:
+                    answer = ask(self._client, max(0.001, ends - time.monotonic()))
+                    self._reached = True
+                    return answer
+                except CALL_ERRORS as error:
+                    failed = error
+            told = failed if isinstance(failed, NearrowError) else from_flight(failed)
+            failed = None
+            self._reached = self._reached or not isinstance(told, UnavailableError)
+            left = ends - time.monotonic()
+            if not self._reached:
+                left -= max(0.0, self.deadline_seconds - FIRST_SECONDS)
+            if not isinstance(told, UnavailableError) or left <= pause:
+                raise told from None
             if self._closed.wait(pause * random.uniform(0.5, 1.0)):
                 continue  # check_open says so
             pause = min(2 * pause, PAUSE_SECONDS_MAX)

@@ -40,6 +40,7 @@ class RemoteReading:
     if TYPE_CHECKING:
         _streams: Streams
         _threads: int
+        _closed: bool
 
         @property
         def _connection(self) -> Connection: ...
@@ -168,7 +169,8 @@ class RemoteReading:
         single = vectors.ndim == 1
         if not single and len(vectors) == 0:
             return []
-        self._connection.check_open()
+        if self._closed:
+            self._connection.check_open()
         answers = self._streams.ask_compact(config.name, vectors[None] if single else vectors, asked)
         if single:
             return unpack_answer(answers[0], config.metric)[0]

@@ -21,7 +21,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from nearrow.errors import UnavailableError
-from nearrow.server.client.connection import Connection
+from nearrow.server.client.connection import CALL_ERRORS, Connection
 from nearrow.server.wire.compact import pack_question
 from nearrow.server.wire.hits import float32_array
 from nearrow.server.wire.requests import BATCHES, COMPACT, ExchangeCommand
@@ -30,6 +30,7 @@ STREAMS_MAX = 8
 """Of one thread; the one that was not used for longest is closed."""
 MESSAGE_QUERIES = 256
 LOOK_SECONDS = 0.25
+ENDED = "the server ended the stream of questions"
 
 Answer = tuple[pa.RecordBatch, bytes]
 
@@ -84,7 +85,7 @@ class QueryStream:
         try:
             return self._reader.read_chunk()
         except StopIteration:
-            raise UnavailableError("the server ended the stream of questions") from None
+            raise UnavailableError(ENDED) from None
 
     def cancel(self) -> None:
         self._reader.cancel()
@@ -109,6 +110,19 @@ class CompactStream(QueryStream):
 
     def _receive(self) -> Any:
         return self._next().app_metadata.to_pybytes()
+
+    def ask_one(self, vectors: npt.NDArray[Any], question: bytes, due: float) -> bytes:
+        """The answer to one message, with as few calls as can be."""
+        self.due = due
+        try:
+            self._writer.write_metadata(pack_question(vectors, b"" if question == self._asked else question))
+            self._asked = question
+            answer: bytes = self._reader.read_chunk().app_metadata.to_pybytes()
+        except StopIteration:
+            raise UnavailableError(ENDED) from None
+        finally:
+            self.due = None
+        return answer
 
 
 class _Mine(threading.local):
@@ -138,22 +152,43 @@ class Streams:
 
     def ask_compact(self, collection: str, vectors: npt.NDArray[Any], question: bytes) -> Sequence[bytes]:
         """The same for a plain search: each message as `wire.compact` packs it."""
-        return self._ask(CompactStream, (collection, COMPACT), vectors, question)
+        key, mine, began, failed = (collection, COMPACT), self._mine.open, None, None
+        stream = mine.get(key)
+        if isinstance(stream, CompactStream) and len(vectors) <= MESSAGE_QUERIES:
+            self._connection.check_open()
+            mine.move_to_end(key)
+            began = time.monotonic()
+            try:
+                return [stream.ask_one(vectors, question, began + self._connection.deadline_seconds)]
+            except BaseException as error:
+                self._drop(key, stream)
+                if not isinstance(error, CALL_ERRORS):
+                    raise
+                failed = error
+        return self._ask(CompactStream, key, vectors, question, began, failed)
 
     def _ask(
-        self, kind: type[QueryStream], key: tuple[Any, ...], vectors: npt.NDArray[Any], question: bytes
+        self,
+        kind: type[QueryStream],
+        key: tuple[Any, ...],
+        vectors: npt.NDArray[Any],
+        question: bytes,
+        began: float | None = None,
+        failed: Exception | None = None,
     ) -> Sequence[Any]:
-
         def once(client: flight.FlightClient, seconds: float) -> list[Any]:
             stream = self._stream(kind, key, client)
             try:
                 return stream.ask(vectors, question, seconds)
             except BaseException:
-                self._mine.open.pop(key, None)
-                stream.close()
+                self._drop(key, stream)
                 raise
 
-        return self._connection.attempts(once)
+        return self._connection.attempts(once, began, failed)
+
+    def _drop(self, key: tuple[Any, ...], stream: QueryStream) -> None:
+        self._mine.open.pop(key, None)
+        stream.close()
 
     def _stream(self, kind: type[QueryStream], key: tuple[Any, ...], client: flight.FlightClient) -> QueryStream:
         mine = self._mine.open

@@ -95,14 +95,23 @@ def unpack_answer(message: bytes, metric: str) -> list[Hits]:
     except (ValueError, struct.error) as error:
         raise NearrowError(f"the server's answer holds no hits ({error}); is it a Nearrow server?") from None
 
+    if queries == 1:
+        ids = _Ids(message, kind, rows, texts_at, 0, rows)
+        return [
+            Hits(
+                ids,
+                distances,
+                lambda: scores_of(metric, distances),
+                _no_columns,
+                cursor=lambda: _cursor(message, cursors_at),
+            )
+        ]
+
     def hits(first: int, count: int, query: int) -> Hits:
-        far = distances if queries == 1 else distances[first : first + count]
-        ids = _Ids(message, kind, rows, texts_at, first, count)
+        ids, far = _Ids(message, kind, rows, texts_at, first, count), distances[first : first + count]
         at = cursors_at + CURSOR_BYTES * query
         return Hits(ids, far, lambda: scores_of(metric, far), _no_columns, cursor=lambda: _cursor(message, at))
 
-    if queries == 1:
-        return [hits(0, rows, 0)]
     firsts = (0, *accumulate(counts))
     return [hits(firsts[query], count, query) for query, count in enumerate(counts)]
 
