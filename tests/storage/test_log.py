@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from nearrow.errors import ClosedError, CorruptionError, InvalidArgumentError, NotFoundError, StorageError
-from nearrow.storage import log_writer
+from nearrow.storage import log_reader, log_writer
 from nearrow.storage.directory import Directory
 from nearrow.storage.local import LocalDirectory
 from nearrow.storage.log_format import log_name
@@ -247,6 +247,30 @@ def test_writer_is_poisoned_by_a_failure(kind: str, error: int) -> None:
     assert writer.durable_lsn == durable_lsn(directory) == 3
     writer.close()
     assert len(read_all(directory)[0]) >= 3
+
+
+def test_records_that_come_just_after_the_last_one_was_read_are_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader told how far to read has come to the end of a living log; before it looks behind it, two more are written."""
+    directory = LocalDirectory(tmp_path)
+    writer = LogWriter.create(directory, 1, 1, 1)
+    write_records(writer, 3)
+    plain = log_reader.used_bytes
+
+    def look_late(log: pa.Buffer, end: int) -> int:
+        write_records(writer, 1)
+        write_records(writer, 1)  # this one says that the one before it is durable
+        return plain(log, end)
+
+    monkeypatch.setattr(log_reader, "used_bytes", look_late)
+    reader = read_log(directory, 1, up_to_lsn=3)
+    assert [record.lsn for record in reader] == [1, 2, 3]
+    assert reader.tail().poll() == []
+    with pytest.raises(CorruptionError, match="record 4 is not whole"):  # whoever is not told takes it for damage
+        list(read_log(directory, 1))
+    assert [record.lsn for record in reader.tail().poll()] == [4, 5]
+    writer.close()
 
 
 def test_record_whose_fsync_failed_is_not_trusted_to_a_second_fsync() -> None:

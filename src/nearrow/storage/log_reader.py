@@ -135,6 +135,9 @@ class LogReader:
             proven = max(proven, frame.durable_lsn)
             while unproven and unproven[0].lsn <= proven:
                 durable = unproven.popleft()
+        if self._up_to_lsn is not None and end.lsn >= self._up_to_lsn:
+            self._end = _end_at(header, end, end, torn_bytes=0)  # what comes behind is just being written: no damage
+            return
         torn_bytes = used_bytes(log, end.end)
         if torn_bytes:
             proven = max(proven, durable_after_damage(log, header, end.end, end.lsn))

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 
-from nearrow.errors import ClosedError, LockedError, NotFoundError, ReadOnlyError, StorageError
+from nearrow.errors import ClosedError, CorruptionError, LockedError, NotFoundError, ReadOnlyError, StorageError
 from nearrow.schema import CollectionConfig
 from nearrow.segment.view import View
 from nearrow.storage.directory import Directory
@@ -97,6 +97,7 @@ class Follower:
     def _load(self, old: State | None) -> None:
         known = {part.id: part for part in old.segments} if old is not None else {}
         for _ in range(ATTEMPTS_MAX):
+            living = True  # there is a writer, for all that is known
             try:
                 with self._directory.lock(LEASE, exclusive=False):
                     manifest = read_manifest(self._directory)
@@ -112,6 +113,10 @@ class Follower:
                 if not generations(self._directory):
                     raise
                 continue  # retired between listing and mapping, by a writer that could not see the lease
+            except CorruptionError:
+                if not living and self._directory.locked(LOCK):
+                    continue  # a writer came: what looked like a damaged end may have been a record that it was writing
+                raise
             if not living and self._directory.locked(LOCK):
                 continue  # a writer came while the log was read to its very end: it alone says what is durable
             if generations(self._directory)[-1] == manifest.number:
