@@ -182,13 +182,17 @@ void pack_planes(const CodeShape& shape, const int16_t* codes, uint8_t* high, ui
 // From dimension order to the layout of queries.
 void CodeQuery::spread(const CodeShape& shape, const int16_t* linear, std::vector<int8_t>& out) {
     out.resize(static_cast<size_t>(query_bytes(shape)));
+    int8_t* to = out.data();  // bytes may alias anything, the vector's own pointer too
     const int whole = shape.full * 128;
-    for (int j = 0; j < whole; ++j) out[static_cast<size_t>(j)] = static_cast<int8_t>(linear[j]);
-    std::fill(out.begin() + whole, out.end(), static_cast<int8_t>(0));
-    for (int j = 0; whole + j < shape.dimensions; ++j) {
-        const int at = j < shape.tail ? whole + j : whole + 64 + j - shape.tail;
-        out[static_cast<size_t>(at)] = static_cast<int8_t>(linear[whole + j]);
-    }
+    const int first = std::min(shape.tail, shape.dimensions - whole);
+    const int second = shape.dimensions - whole - first;
+    const auto copy = [](const int16_t* from, int n, int8_t* into) {
+        for (int j = 0; j < n; ++j) into[j] = static_cast<int8_t>(from[j]);
+    };
+    std::memset(to + whole, 0, out.size() - static_cast<size_t>(whole));
+    copy(linear, whole, to);
+    copy(linear + whole, first, to + whole);
+    copy(linear + whole + first, second, to + whole + 64);
 }
 
 void CodeQuery::prepare(const Codebook& book, const float* query, double norm) {

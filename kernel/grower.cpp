@@ -20,11 +20,8 @@ Grower::Grower(const BuildRows& rows, std::vector<Layer>& layers, const GrowOpti
 }
 
 int32_t Grower::enter(Worker& worker, int level, int top, int32_t entry) {
-    for (int above = top; above > level; --above) {
-        entry = descend((*layers_)[static_cast<size_t>(above)].view(), worker.linker.scorer(), entry, worker.scratch,
-                        worker.counters);
-    }
-    return entry;
+    const auto level_at = [this](int above) { return (*layers_)[static_cast<size_t>(above)].view(); };
+    return descend(level_at, top, level + 1, worker.linker.scorer(), entry, worker.scratch, worker.counters);
 }
 
 void Grower::sort_by_place(int level, const int32_t* nodes, int64_t n) {

@@ -15,7 +15,7 @@ namespace nearrow {
 
 struct GrowOptions {
     int ef = 80;
-    float alpha = 1.05F;
+    float alpha = 1.15F;
     bool eight = false;  // build on 8-bit codes instead of 4-bit
 };
 

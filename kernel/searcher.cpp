@@ -81,11 +81,8 @@ Searcher::Searcher(const GraphView& graph, const Vectors& vectors)
 
 template <class Scorer>
 int32_t Searcher::enter(const Scorer& scorer) {
-    int32_t entry = 0;
-    for (int level = graph_->levels() - 1; level > 0; --level) {
-        entry = descend(graph_->level(level), scorer, entry, scratch_, counters);
-    }
-    return entry;
+    const auto level_at = [this](int level) { return graph_->level(level); };
+    return descend(level_at, graph_->levels() - 1, 1, scorer, 0, scratch_, counters);
 }
 
 template <class Scorer>

@@ -103,36 +103,50 @@ struct ProductScorer {
 
 constexpr int kLikely = 2;
 
-// Steepest descent: the nearest node of a level reached from `entry`.
-template <class Scorer>
-int32_t descend(const LevelView& level, const Scorer& scorer, int32_t entry, WalkScratch& scratch,
+// Steepest descent through the levels from `top` down to `lowest`: the node it comes to. What was scored once is not
+// scored again, on no level: it was not nearer.
+template <class Scorer, class LevelAt>
+int32_t descend(const LevelAt& level_at, int top, int lowest, const Scorer& scorer, int32_t entry, WalkScratch& scratch,
                 WalkCounters& counters) {
-    int32_t best = entry;
+    if (top < lowest) return entry;
+    const Simd& loops = simd();
+    scratch.visited.resize(level_at(lowest).nodes);
+    uint32_t* visited = scratch.visited.words();
+    size_t touched = 0;
+    const auto room = [&](int width) {
+        const size_t size = touched + static_cast<size_t>(width) + 16;
+        if (scratch.touched.size() < size) scratch.touched.resize(2 * size);
+        if (scratch.keys.size() < size) scratch.keys.resize(2 * size);
+    };
+    room(1);
+    touched += static_cast<size_t>(
+        loops.collect(visited, &entry, 1, static_cast<uint32_t>(entry) + 1, scratch.touched.data()));
     int32_t best_key;
-    scorer(&best, 1, 0, &best_key);
+    scorer(&entry, 1, 0, &best_key);
     ++counters.distances;
-    if (scratch.keys.size() < static_cast<size_t>(level.width)) scratch.keys.resize(static_cast<size_t>(level.width));
-    if (scratch.touched.size() < static_cast<size_t>(level.width))
-        scratch.touched.resize(static_cast<size_t>(level.width));
-    for (;;) {
-        const int32_t* list = level.lists + static_cast<int64_t>(best) * level.width;
-        int n = 0;
-        for (int j = 0; j < level.width; ++j) {
-            scratch.touched[static_cast<size_t>(n)] = list[j];
-            n += static_cast<uint32_t>(list[j]) < static_cast<uint32_t>(level.nodes) ? 1 : 0;
-        }
-        scorer(scratch.touched.data(), n, 0, scratch.keys.data());
-        counters.distances += n;
-        ++counters.hops;
-        const int32_t before = best_key;
-        for (int j = 0; j < n; ++j) {
-            if (scratch.keys[static_cast<size_t>(j)] < best_key) {
+    for (int above = top; above >= lowest; --above) {
+        const LevelView level = level_at(above);
+        for (bool nearer = true; nearer;) {
+            room(level.width);
+            const int32_t* list = level.lists + static_cast<int64_t>(entry) * level.width;
+            const int32_t* fresh = scratch.touched.data() + touched;
+            const int n = loops.collect(visited, list, level.width, static_cast<uint32_t>(level.nodes),
+                                        scratch.touched.data() + touched);
+            touched += static_cast<size_t>(n);
+            scorer(fresh, n, 0, scratch.keys.data());
+            counters.distances += n;
+            ++counters.hops;
+            nearer = false;
+            for (int j = 0; j < n; ++j) {
+                if (scratch.keys[static_cast<size_t>(j)] >= best_key) continue;
                 best_key = scratch.keys[static_cast<size_t>(j)];
-                best = scratch.touched[static_cast<size_t>(j)];
+                entry = fresh[j];
+                nearer = true;
             }
         }
-        if (best_key >= before) return best;
     }
+    scratch.visited.clear(scratch.touched, touched);
+    return entry;
 }
 
 // Fills scratch.pool with the ef nearest nodes found from the entries. Two candidates are expanded per step, so that

@@ -513,3 +513,13 @@ def test_searches_run_beside_each_other() -> None:
     with ThreadPoolExecutor(8) as pool:
         for ids in pool.map(lambda _: index.search(queries, 10)[0], range(16)):
             assert (ids == expected).all()
+
+
+def test_no_node_is_scored_twice_on_the_way_down() -> None:
+    rows = draw(300, 8)
+    index = HnswIndex.build(rows, metric="l2", seed=1)
+    all_nodes, above = struct.unpack_from("<2Q", index.graph.buffer, 104)  # level_nodes: docs/formats/graph.md
+    assert all_nodes == 300
+    assert above > 0
+    counted = index.graph.search(rows[:50], 10, ef_search=300, counters=True)[3]
+    assert counted[:, 1].max() <= all_nodes + above
