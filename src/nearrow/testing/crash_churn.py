@@ -10,7 +10,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -55,13 +56,17 @@ def churn(seconds: float, seed: int, *, readers: int = 4, folder: Path | None = 
     run_child(lambda report: _create(path)).expect()
     tally = ChurnTally(minutes=round(seconds / 60, 2), readers=readers)
     limit = int(seconds) + SECONDS_MAX
-    with killed_at_the_end(Child(lambda report: _write(path, seconds, seed, report), seconds_max=limit)) as writer:
-        reading = [Child(lambda report: _read(path, seconds, report), seconds_max=limit) for _ in range(readers)]
+    with ExitStack() as stack:  # whichever fails, none goes on
+
+        def child(task: Callable[[Report], None]) -> Child:
+            return stack.enter_context(killed_at_the_end(Child(task, seconds_max=limit)))
+
+        writer = child(lambda report: _write(path, seconds, seed, report))
+        reading = [child(lambda report: _read(path, seconds, report)) for _ in range(readers)]
         for reader in reading:
-            with killed_at_the_end(reader):
-                versions = int(reader.end().expect().reports[0])
-                assert versions > 0, "a reader saw no new version"
-                tally.versions_seen += versions
+            versions = int(reader.end().expect().reports[0])
+            assert versions > 0, "a reader saw no new version"
+            tally.versions_seen += versions
         figures = [int(figure) for figure in writer.end().expect().reports]
     tally.writes, tally.rows_written, tally.compactions, tally.writers, tally.segments_at_the_end = figures
     files = [file for file in path.rglob("*") if file.is_file()]
