@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nearrow.index.hnsw import flat_range, flat_search
+from nearrow.index.hnsw import Graph, flat_range, flat_search
 from nearrow.query.accept import Accept
 from nearrow.query.query import Vector, VectorQuery
 from nearrow.query.threads import each
@@ -68,10 +68,17 @@ def _first_of_part(part: Part, metric: str, vector: Vector, query: VectorQuery, 
     graph = part.graph
     if graph is None or query.exact or query.k is None or query.within is not None or allowed.count == 0:
         return search_part(part, metric, vector[None, :], query, allowed, 1)[0].first(query.k)
-    k = query.k if query.k < allowed.count else allowed.count
-    selection = None if allowed.bits is None else allowed.selection(graph)
-    positions, distances = graph.search_one(vector, k, query.ef_search, query.target_recall, selection)
+    positions, distances = walk_one(graph, vector, query.k, query, allowed)
     return Found(_owner_zero(len(positions)), positions, distances)
+
+
+def walk_one(
+    graph: Graph, vector: Vector, k: int, query: VectorQuery, allowed: Accept
+) -> tuple[Positions, npt.NDArray[np.float32]]:
+    """(positions, distances) of the min(k, accepted) rows nearest to one vector [d], by a walk."""
+    selection = None if allowed.bits is None else allowed.selection(graph)
+    wanted = k if k < allowed.count else allowed.count
+    return graph.search_one(vector, wanted, query.ef_search, query.target_recall, selection)
 
 
 def search_part(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from nearrow.errors import InvalidArgumentError
 from nearrow.query.executor import Source
 from nearrow.query.filter import Filter
+from nearrow.query.nearest import walk_one
 from nearrow.query.query import Vector, VectorQuery
 from nearrow.segment.part import SegmentPart
 
@@ -29,10 +30,8 @@ def packed_nearest(
     allowed = source.filters.accept(view, where)[0]
     if graph is None or allowed.count == 0:
         return None
-    k = query.k if query.k < allowed.count else allowed.count
-    selection = None if allowed.bits is None else allowed.selection(graph)
     try:
-        positions, distances = graph.search_one(vector, k, query.ef_search, query.target_recall, selection)
+        positions, distances = walk_one(graph, vector, query.k, query, allowed)
     except (InvalidArgumentError, TypeError):  # NaN, zeros, or not aligned
         return None
     return part.pack_hits(positions, distances)
