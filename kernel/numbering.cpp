@@ -71,9 +71,9 @@ void StringNumbers::grow() {
     }
 }
 
-// The number of a string, which gets one if it has none; -1 if that would exceed `most`.
-std::int32_t StringNumbers::find_or_add(const std::byte* at, const Entry& entry, std::size_t most) {
-    std::size_t slot = slot_of(entry.first, entry.last, entry.length, shift_);
+// The number of a string; -1, and the slot that is free for it, if it has none.
+std::int32_t StringNumbers::find(const std::byte* at, const Entry& entry, std::size_t& slot) const {
+    slot = slot_of(entry.first, entry.last, entry.length, shift_);
     for (; slots_[slot] >= 0; slot = (slot + 1) % slots_.size()) {
         const auto place = static_cast<std::size_t>(slots_[slot]);
         const Entry& other = entries_[place];
@@ -81,6 +81,14 @@ std::int32_t StringNumbers::find_or_add(const std::byte* at, const Entry& entry,
         if (entry.length <= kTold || std::memcmp(bytes_.data() + starts_[place], at, entry.length) == 0)
             return slots_[slot] + 1;
     }
+    return -1;
+}
+
+// The number of a string, which gets one if it has none; -1 if that would exceed `most`.
+std::int32_t StringNumbers::find_or_add(const std::byte* at, const Entry& entry, std::size_t most) {
+    std::size_t slot;
+    const std::int32_t known = find(at, entry, slot);
+    if (known >= 0) return known;
     if (entries_.size() >= most) return -1;
     slots_[slot] = static_cast<std::int32_t>(entries_.size());
     entries_.push_back(entry);
@@ -91,10 +99,10 @@ std::int32_t StringNumbers::find_or_add(const std::byte* at, const Entry& entry,
     return static_cast<std::int32_t>(entries_.size());
 }
 
-template <class Offset, class Number>
+// other(at, entry): the number of a string that its slot does not tell, or -1; it may add to what has numbers.
+template <class Offset, class Number, class Other>
 std::size_t StringNumbers::number_rows(const Column& column, const StringRows& strings, std::size_t first,
-                                       std::size_t rows, Number* numbers) {
-    const std::size_t most = std::min<std::size_t>(limit_, std::numeric_limits<Number>::max());
+                                       std::size_t rows, Number* numbers, const Other& other) const {
     const auto is_null = [&](std::size_t row) {
         const std::size_t bit = column.valid_offset + row;
         return ((static_cast<unsigned>(column.valid[bit >> 3]) >> (bit & 7)) & 1) == 0;
@@ -122,9 +130,9 @@ std::size_t StringNumbers::number_rows(const Column& column, const StringRows& s
                               length};
             const std::int32_t at = slots[slot_of(entry.first, entry.last, length, shift)];
             if (at >= 0) [[likely]] {
-                const Entry& other = entries[at];
+                const Entry& known = entries[at];
                 const std::uint64_t differ =
-                    (entry.first ^ other.first) | (entry.last ^ other.last) | (length ^ other.length);
+                    (entry.first ^ known.first) | (entry.last ^ known.last) | (length ^ known.length);
                 if (differ == 0) [[likely]] {
                     numbers[row] = static_cast<Number>(nulls && is_null(row) ? 0 : at + 1);
                     continue;
@@ -134,7 +142,7 @@ std::size_t StringNumbers::number_rows(const Column& column, const StringRows& s
         numbers[row] = 0;
         if (start > end || end > strings.size() || (nulls && is_null(row))) continue;
         const Entry entry{strings.first_word(start, length), strings.last_word(start, length), length};
-        const std::int32_t number = find_or_add(strings.at(start), entry, most);
+        const std::int32_t number = other(strings.at(start), entry);
         if (number < 0) return row;
         numbers[row] = static_cast<Number>(number);
         slots = slots_.data();
@@ -155,8 +163,9 @@ void StringNumbers::know_short(std::size_t length, const std::byte* at) {
 }
 
 // Numbers short strings that are known by column_loops(), and the others in between one after the other.
+template <class Other>
 std::size_t StringNumbers::number_short(const Column& column, const StringRows& strings, std::size_t first,
-                                        std::size_t rows, std::uint8_t* numbers) {
+                                        std::size_t rows, std::uint8_t* numbers, const Other& other) const {
     std::size_t others = 1;
     std::size_t done = first;
     for (std::size_t row = first; row < rows && done == row;) {
@@ -164,7 +173,7 @@ std::size_t StringNumbers::number_short(const Column& column, const StringRows& 
             loops_->short_numbers(column.offsets.data(), strings.at(0), strings.size(), row, rows, *short_, numbers);
         others = known - row < kGroup ? std::min<std::size_t>(2 * others, 4096) : 1;  // if hardly any is short
         row = std::min(rows, known + others);
-        done = number_rows<std::uint32_t>(column, strings, known, row, numbers);
+        done = number_rows<std::uint32_t>(column, strings, known, row, numbers, other);
     }
     for (std::size_t row = first; row < done && !column.valid.empty(); ++row) {
         const std::size_t bit = column.valid_offset + row;
@@ -178,17 +187,31 @@ std::size_t StringNumbers::number_short(const Column& column, const StringRows& 
     return done;
 }
 
+template <class Number, class Other>
+std::size_t StringNumbers::number_column(const Column& column, bool wide, const StringRows& strings, std::size_t first,
+                                         std::size_t rows, Number* numbers, const Other& other) const {
+    if constexpr (sizeof(Number) == 1) {
+        if (loops_ != nullptr && !wide) return number_short(column, strings, first, rows, numbers, other);
+    }
+    return wide ? number_rows<std::uint64_t>(column, strings, first, rows, numbers, other)
+                : number_rows<std::uint32_t>(column, strings, first, rows, numbers, other);
+}
+
 template <class Number>
 std::size_t StringNumbers::number(std::span<const std::byte> offsets, bool wide, std::span<const std::byte> data,
                                   std::span<const std::byte> valid, std::size_t valid_offset, std::size_t first,
                                   std::size_t rows, Number* numbers) {
-    const StringRows strings(data);
-    const Column column{offsets, valid, valid_offset};
-    if constexpr (sizeof(Number) == 1) {
-        if (loops_ != nullptr && !wide) return number_short(column, strings, first, rows, numbers);
-    }
-    return wide ? number_rows<std::uint64_t>(column, strings, first, rows, numbers)
-                : number_rows<std::uint32_t>(column, strings, first, rows, numbers);
+    const std::size_t most = std::min<std::size_t>(limit_, std::numeric_limits<Number>::max());
+    return number_column({offsets, valid, valid_offset}, wide, StringRows(data), first, rows, numbers,
+                         [&](const std::byte* at, const Entry& entry) { return find_or_add(at, entry, most); });
+}
+
+std::size_t StringNumbers::number_known(std::span<const std::byte> offsets, bool wide, std::span<const std::byte> data,
+                                        std::span<const std::byte> valid, std::size_t valid_offset, std::size_t first,
+                                        std::size_t rows, std::uint8_t* numbers) const {
+    std::size_t slot;
+    return number_column({offsets, valid, valid_offset}, wide, StringRows(data), first, rows, numbers,
+                         [&](const std::byte* at, const Entry& entry) { return find(at, entry, slot); });
 }
 
 template <class Number>

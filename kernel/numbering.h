@@ -27,6 +27,12 @@ class StringNumbers {
                        std::span<const std::byte> valid, std::size_t valid_offset, std::size_t first, std::size_t rows,
                        Number* numbers);
 
+    // The same in bytes, but stops at the first string that has no number yet: any number of threads may do so at once.
+    // REQUIRES: no more than 255 strings have numbers.
+    std::size_t number_known(std::span<const std::byte> offsets, bool wide, std::span<const std::byte> data,
+                             std::span<const std::byte> valid, std::size_t valid_offset, std::size_t first,
+                             std::size_t rows, std::uint8_t* numbers) const;
+
     std::size_t size() const { return entries_.size(); }
     std::size_t limit() const { return limit_; }
     // The strings one after the other, and where each begins; the last place is the end.
@@ -44,12 +50,17 @@ class StringNumbers {
         std::uint64_t last;
         std::size_t length;
     };
-    template <class Offset, class Number>
+    template <class Number, class Other>
+    std::size_t number_column(const Column& column, bool wide, const StringRows& strings, std::size_t first,
+                              std::size_t rows, Number* numbers, const Other& other) const;
+    template <class Offset, class Number, class Other>
     std::size_t number_rows(const Column& column, const StringRows& strings, std::size_t first, std::size_t rows,
-                            Number* numbers);
+                            Number* numbers, const Other& other) const;
+    template <class Other>
     std::size_t number_short(const Column& column, const StringRows& strings, std::size_t first, std::size_t rows,
-                             std::uint8_t* numbers);
+                             std::uint8_t* numbers, const Other& other) const;
     void know_short(std::size_t length, const std::byte* at);
+    std::int32_t find(const std::byte* at, const Entry& entry, std::size_t& slot) const;
     std::int32_t find_or_add(const std::byte* at, const Entry& entry, std::size_t most);
     void grow();
 

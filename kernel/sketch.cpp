@@ -122,7 +122,7 @@ void Sketch::encode(const GraphView& graph) {
     const auto bytes = static_cast<size_t>(row_bytes(shape_));
     const auto groups = static_cast<size_t>(groups_);
     const size_t blocks = (nodes_.size() + kSketchBlock - 1) / kSketchBlock;
-    codes_.assign(blocks * groups * 16, 0);
+    codes_.assign(lines_for(blocks * groups * 16), CacheLine{});
     // Adding 16 − threshold carries into bit 4 of what lies above.
     std::vector<uint8_t> low(bytes);
     std::vector<uint8_t> high(bytes);
@@ -147,7 +147,7 @@ void Sketch::encode(const GraphView& graph) {
             bits[group] = static_cast<uint8_t>(pairs[2 * group] | static_cast<uint8_t>(pairs[2 * group + 1] << 2));
         }
         const size_t within = i % kSketchBlock;
-        uint8_t* to = codes_.data() + i / kSketchBlock * groups * 16 + within % 16;
+        uint8_t* to = codes_.data()->bytes + i / kSketchBlock * groups * 16 + within % 16;
         const int shift = within < 16 ? 0 : 4;
         for (size_t group = 0; group < groups; ++group) {
             to[group * 16] = static_cast<uint8_t>(to[group * 16] | static_cast<uint8_t>(bits[group] << shift));
@@ -169,7 +169,7 @@ void Sketch::make_tables(const float* query, SketchScratch& scratch) const {
         const float* four = differences.data() + group * kSlots;
         widest = std::max(widest, std::abs(four[0]) + std::abs(four[1]) + std::abs(four[2]) + std::abs(four[3]));
     }
-    scratch.tables.assign(groups * 16, 0);
+    scratch.tables.assign(lines_for(groups * 16), CacheLine{});
     if (!(widest > 0.0F) || !std::isfinite(widest)) return;  // all nodes are alike to this query
     const float scale = static_cast<float>(levels_) / widest;
     for (size_t group = 0; group < groups; ++group) {
@@ -182,7 +182,7 @@ void Sketch::make_tables(const float* query, SketchScratch& scratch) const {
         const float low[4] = {0.5F - lowest, four[0] + (0.5F - lowest), four[1] + (0.5F - lowest),
                               four[0] + four[1] + (0.5F - lowest)};
         const float high[4] = {0.0F, four[2], four[3], four[2] + four[3]};
-        uint8_t* table = scratch.tables.data() + group * 16;
+        uint8_t* table = scratch.tables.data()->bytes + group * 16;
         for (int i = 0; i < 4; ++i) {
             int32_t entries[4];
             for (int j = 0; j < 4; ++j) entries[j] = static_cast<int32_t>(low[j] + high[i]);
@@ -217,14 +217,14 @@ uint16_t Sketch::limit_for(int64_t wanted, SketchScratch& scratch) const {
 
 void Sketch::score(const float* query, SketchScratch& scratch) const {
     make_tables(query, scratch);
-    const size_t padded = codes_.size() / static_cast<size_t>(groups_ * 16) * kSketchBlock;
+    const size_t padded = (nodes_.size() + kSketchBlock - 1) / kSketchBlock * kSketchBlock;
     scratch.scores.resize(padded);
     scratch.places.resize(padded);
     scratch.sample.clear();
     scratch.places_limit = -1;
     scratch.limit = -1;
-    sketch_loops().score(codes_.data(), scratch.tables.data(), groups_ / 2, static_cast<int64_t>(padded) / kSketchBlock,
-                         scratch.scores.data());
+    sketch_loops().score(codes_.data()->bytes, scratch.tables.data()->bytes, groups_ / 2,
+                         static_cast<int64_t>(padded) / kSketchBlock, scratch.scores.data());
 }
 
 // Writes to scratch.places those of all scores up to the limit, and of the next rings, too; returns how many do not

@@ -20,6 +20,12 @@ constexpr int kSketchBlock = 32;        // nodes that are scored together
 constexpr int kSketchLevels = 31;       // the largest entry of a table: eight of them fit a byte
 constexpr int64_t kSketchSample = 512;  // nodes from which the means are taken
 
+// Bytes that begin a line of the cache: a load of 64 that straddles two takes twice the time.
+struct alignas(64) CacheLine {
+    uint8_t bytes[64];
+};
+inline size_t lines_for(size_t bytes) { return (bytes + sizeof(CacheLine) - 1) / sizeof(CacheLine); }
+
 // The loops over blocks. `codes`: blocks × pairs × 32 bytes; in a pair of groups the first 16 bytes are those of the
 // even group, byte j with the bits of node j (low) and node 16 + j (high). `tables`: 16 bytes a group, none above
 // kSketchLevels.
@@ -41,7 +47,7 @@ extern const SketchLoops sketch_avx512;
 // What one query needs; reused from query to query.
 struct SketchScratch {
     std::vector<float> differences;
-    std::vector<uint8_t> tables;
+    std::vector<CacheLine> tables;
     std::vector<uint16_t> scores;
     std::vector<uint16_t> sample;  // of the scores; the first `sorted` are the lowest, in order
     size_t sorted = 0;
@@ -59,7 +65,9 @@ class Sketch {
     Sketch(const GraphView& graph, const uint8_t* bits);
 
     int64_t size() const { return static_cast<int64_t>(nodes_.size()); }
-    size_t nbytes() const { return codes_.size() + nodes_.size() * sizeof(int32_t) + thresholds_.size() * 9; }
+    size_t nbytes() const {
+        return codes_.size() * sizeof(CacheLine) + nodes_.size() * sizeof(int32_t) + thresholds_.size() * 9;
+    }
 
     // Scores all nodes for a query, for rings to be taken. query: in the units of the graph's 8-bit codes, padded to
     // whole blocks of 128 dimensions.
@@ -79,7 +87,7 @@ class Sketch {
     int groups_ = 0;                   // of four dimensions: two bytes of a row of codes
     int levels_ = kSketchLevels;       // fewer where the sum of all groups would not fit
     std::vector<int32_t> nodes_;       // ascending
-    std::vector<uint8_t> codes_;       // see SketchLoops
+    std::vector<CacheLine> codes_;     // see SketchLoops
     std::vector<uint8_t> thresholds_;  // by slot: a code from here on counts as above
     std::vector<float> middle_;        // by slot, in units of the query: between what lies below and above
     std::vector<float> spread_;        // by slot: twice the distance between the two

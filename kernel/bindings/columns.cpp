@@ -5,7 +5,7 @@
 #include "../numbering.h"
 #include "../tally.h"
 #include "arrays.h"
-#include "lent.h"
+#include "lent_chunks.h"
 #include "module.h"
 
 namespace nb = nanobind;
@@ -27,11 +27,11 @@ nb::object match(nb::handle offsets, std::size_t offset, std::size_t length, boo
     return nb::cast(bits.array({size}));
 }
 
-bool ascending(nb::handle offsets, std::size_t offset, std::size_t length, bool wide) {
-    const Lent lent(offsets);
-    const auto positions = offsets_of(lent, offset, length, wide);
+bool ascending(const nb::sequence& chunks, int threads) {
+    LentChunks lent;
+    const std::vector<Offsets> positions = lent.offsets(chunks);
     const nb::gil_scoped_release release;
-    return in_order(positions.first((length + 1) * (wide ? 8 : 4)), wide);
+    return all_in_order(positions, threads);
 }
 
 template <class Number>
@@ -63,26 +63,34 @@ nb::object count(const Array<Number>& numbers, const std::optional<Places>& star
     return nb::cast(counts.array({distinct}));
 }
 
-// Strings of Arrow columns become numbers, of a byte each as long as there are few; None beyond the limit.
-nb::object number(StringNumbers& numbering, nb::handle offsets, nb::handle data, nb::handle valid, std::size_t offset,
-                  std::size_t length, bool wide) {
-    const Lent lent(offsets);
-    const Lent bytes(data);
-    const Lent flags(valid);
-    const auto positions = offsets_of(lent, offset, length, wide);
-    if (!flags.bytes().empty() && flags.bytes().size() < (offset + length + 7) / 8)
-        throw std::invalid_argument("the column's validity is shorter than its rows");
-    const auto number_from = [&](std::size_t first, auto* numbers) {
-        const nb::gil_scoped_release release;
-        return numbering.number(positions, wide, bytes.bytes(), flags.bytes(), offset, first, length, numbers);
-    };
+// The strings of all chunks become numbers, of a byte each as long as there are few; None beyond the limit.
+nb::object number(StringNumbers& numbering, const nb::sequence& chunks, int threads) {
+    LentChunks lent;
+    const std::vector<StringChunk> strings = lent.strings(chunks);
+    std::size_t rows = 0;
+    for (const StringChunk& chunk : strings) rows += chunk.offsets.rows;
     std::size_t done = 0;
-    Output<std::uint8_t> small(length);
-    if (numbering.size() <= 255) done = number_from(0, small.data);
-    if (done == length) return nb::cast(small.array({length}));
-    Output<std::int32_t> numbers(length);
-    std::copy(small.data, small.data + done, numbers.data);
-    return number_from(done, numbers.data) == length ? nb::cast(numbers.array({length})) : nb::none();
+    Output<std::uint8_t> small(rows);
+    if (numbering.size() <= 255) {
+        const nb::gil_scoped_release release;
+        done = number_chunks(numbering, strings, threads, small.data);
+    }
+    if (done == rows) return nb::cast(small.array({rows}));
+    Output<std::int32_t> numbers(rows);
+    {
+        const nb::gil_scoped_release release;
+        std::copy(small.data, small.data + done, numbers.data);
+        std::size_t before = 0;
+        for (const auto& [offsets, data, valid, valid_offset] : strings) {
+            const std::size_t first = std::clamp(done, before, before + offsets.rows) - before;
+            const std::size_t last = numbering.number(offsets.bytes, offsets.wide, data, valid, valid_offset, first,
+                                                      offsets.rows, numbers.data + before);
+            before += last;
+            if (last < offsets.rows) break;
+        }
+        done = before;
+    }
+    return done == rows ? nb::cast(numbers.array({rows})) : nb::none();
 }
 
 // (the bytes of all strings, where each begins)
@@ -108,6 +116,10 @@ nb::object once(const Array<Number>& numbers, const Array<std::int64_t>& places,
     return nb::make_tuple(kept.array({static_cast<std::size_t>(written)}), starts.array({places.shape(0)}));
 }
 
+std::int64_t count_of(const Bits& bits) {
+    return count_bits(bits.data(), 8 * static_cast<std::int64_t>(bits.shape(0)));
+}
+
 template <class Number>
 nb::object mark(const Array<Number>& numbers, const Bits& marks) {
     const std::size_t size = (numbers.shape(0) + 7) / 8;
@@ -124,7 +136,8 @@ nb::object mark(const Array<Number>& numbers, const Bits& marks) {
 void bind_columns(nb::module_& module) {
     module.def("match_lists", &match, "offsets"_a, "offset"_a, "length"_a, "wide"_a, "marks"_a, "first"_a, "elements"_a,
                "every"_a);
-    module.def("in_order", &ascending, "offsets"_a, "offset"_a, "length"_a, "wide"_a);
+    module.def("in_order", &ascending, "chunks"_a, "threads"_a = 0);
+    module.def("count_bits", &count_of, "bits"_a);
     const auto bind_loops = [&]<class Number>(Number) {
         module.def("tally", &count<Number>, "numbers"_a, "starts"_a.none(), "wanted"_a.none(), "rows"_a, "distinct"_a);
         module.def("once_each", &once<Number>, "numbers"_a, "places"_a, "distinct"_a);
@@ -134,6 +147,6 @@ void bind_columns(nb::module_& module) {
     bind_loops(std::int32_t{});
     nb::class_<StringNumbers>(module, "StringNumbers", "Numbers for the different strings of Arrow columns.")
         .def(nb::init<std::size_t>(), "limit"_a)
-        .def("number", &number, "offsets"_a, "data"_a.none(), "valid"_a.none(), "offset"_a, "length"_a, "wide"_a)
+        .def("number", &number, "chunks"_a, "threads"_a = 0)
         .def("values", &values_of);
 }

@@ -12,7 +12,7 @@
 
 #include "../string_pattern.h"
 #include "arrays.h"
-#include "lent.h"
+#include "lent_chunks.h"
 #include "module.h"
 
 namespace nb = nanobind;
@@ -47,18 +47,29 @@ std::unique_ptr<StringSet> make_set(nb::handle offsets, nb::handle data, std::si
     return std::make_unique<StringSet>(values);
 }
 
-// Of a set or a pattern: a bit for each row.
+// Of a set or a pattern: for each chunk its bytes of bits.
 template <class Wanted>
-nb::object match(const Wanted& wanted, nb::handle offsets, nb::handle data, std::size_t offset, std::size_t length,
-                 bool wide) {
-    const Lent lent_offsets(offsets);
-    const Lent lent_data(data);
-    const auto positions = nearrow::offsets_of(lent_offsets, offset, length, wide);
-    const std::size_t size = (length + 7) / 8;
+nb::object match(const Wanted& wanted, const nb::sequence& chunks, int threads) {
+    nearrow::LentChunks lent;
+    const std::vector<nearrow::StringChunk> strings = lent.strings(chunks);
+    const std::size_t size = nearrow::bytes_of_bits(strings);
     nearrow::Output<std::uint8_t> bits(size);
     {
         const nb::gil_scoped_release release;
-        wanted.match(positions, wide, lent_data.bytes(), length, {bits.data, size});
+        nearrow::match_chunks(wanted, strings, threads, bits.data);
+    }
+    return nb::cast(bits.array({size}));
+}
+
+template <class Wanted>
+nb::object match_in_lists(const Wanted& wanted, const nb::sequence& chunks, bool every, int threads) {
+    nearrow::LentChunks lent;
+    const std::vector<nearrow::ListChunk> lists = lent.lists(chunks);
+    const std::size_t size = nearrow::bytes_of_bits(lists);
+    nearrow::Output<std::uint8_t> bits(size);
+    {
+        const nb::gil_scoped_release release;
+        nearrow::match_chunks(wanted, lists, every, threads, bits.data);
     }
     return nb::cast(bits.array({size}));
 }
@@ -73,9 +84,11 @@ std::unique_ptr<StringPattern> make_pattern(nb::bytes text, int place) {
 void bind_string_match(nb::module_& module) {
     nb::class_<StringSet>(module, "StringSet", "Strings to look for in Arrow columns.")
         .def("__len__", &StringSet::size)
-        .def("match", &match<StringSet>, "offsets"_a, "data"_a.none(), "offset"_a, "length"_a, "wide"_a);
+        .def("match", &match<StringSet>, "chunks"_a, "threads"_a = 0)
+        .def("match_in_lists", &match_in_lists<StringSet>, "chunks"_a, "every"_a, "threads"_a = 0);
     nb::class_<StringPattern>(module, "StringPattern", "A text to look for in the strings of Arrow columns.")
-        .def("match", &match<StringPattern>, "offsets"_a, "data"_a.none(), "offset"_a, "length"_a, "wide"_a);
+        .def("match", &match<StringPattern>, "chunks"_a, "threads"_a = 0)
+        .def("match_in_lists", &match_in_lists<StringPattern>, "chunks"_a, "every"_a, "threads"_a = 0);
     module.def("string_pattern", &make_pattern, "text"_a, "place"_a);
     module.def("string_set", &make_set, "offsets"_a, "data"_a.none(), "offset"_a, "length"_a);
 }

@@ -6,10 +6,12 @@
 #include <cstring>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <thread>
 
 #include "builder.h"
+#include "chunks.h"
 #include "flat_scan.h"
 #include "list_match.h"
 #include "numbering.h"
@@ -246,6 +248,44 @@ void look_through_columns(Digest& digest) {
     }
 }
 
+// Columns in pieces that threads share: what they find does not depend on how many there are.
+void share_columns(Digest& digest) {
+    constexpr size_t kRows = 100'000;
+    std::string data;
+    std::vector<uint32_t> offsets = {0};
+    std::vector<uint32_t> lists = {0};
+    for (uint64_t i = 0; i < kRows; ++i) {
+        const uint64_t kind = mix(i) % 20;
+        data += "text " + std::to_string(i > kRows / 2 ? kind : kind / 2);  // some that the first piece has not
+        offsets.push_back(static_cast<uint32_t>(data.size()));
+        if (mix(i + 1) % 2 == 0) lists.push_back(static_cast<uint32_t>(i));
+    }
+    const StringChunk strings{{std::as_bytes(std::span(offsets)), false, kRows}, std::as_bytes(std::span(data))};
+    const ListChunk in_lists{{std::as_bytes(std::span(lists)), false, lists.size() - 1}, strings};
+    const std::vector<std::string_view> words = {"text 1", "text 17"};
+    const StringSet set{words};
+    const StringPattern pattern("t 1", Place::anywhere);
+    uint64_t first = 0;
+    for (const int threads : {1, 2, 4}) {
+        Digest found;
+        std::vector<uint8_t> bits((kRows + 7) / 8);
+        match_chunks(set, std::span(&strings, 1), threads, bits.data());
+        found.add(bits.data(), bits.size());
+        match_chunks(pattern, std::span(&strings, 1), threads, bits.data());
+        found.add(bits.data(), bits.size());
+        match_chunks(set, std::span(&in_lists, 1), true, threads, bits.data());
+        found.add(bits.data(), bits.size());
+        require(all_in_order(std::span(&in_lists.offsets, 1), threads), "lists are in order");
+        StringNumbers numbering(1000);
+        std::vector<uint8_t> numbers(kRows);
+        require(number_chunks(numbering, std::span(&strings, 1), threads, numbers.data()) == kRows, "all are numbered");
+        found.add(numbers.data(), numbers.size());
+        if (threads == 1) first = found.value();
+        require(found.value() == first, "the same for any number of threads");
+    }
+    digest.add(&first, sizeof first);
+}
+
 // Half-precision rows: every half number widened, and sums over rows of every length.
 void measure_halves(Digest& digest) {
     const Simd& loops = simd();
@@ -269,6 +309,7 @@ uint64_t run_set(bool races) {
     Digest digest;
     measure_halves(digest);
     look_through_columns(digest);
+    share_columns(digest);
     build_and_search(Metric::cosine, 37, 4, races ? 500 : 1050, digest);
     build_and_search(Metric::dot, races ? 20 : 130, 8, races ? 400 : 1050, digest);
     build_and_search(Metric::l2, 20, 0, races ? 300 : 600, digest);

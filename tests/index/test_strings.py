@@ -29,7 +29,7 @@ values = st.sampled_from([*WORDS, *LONG]) | st.text(max_size=20)
 
 
 def found(column: pa.Array, wanted: list[str]) -> list[bool]:
-    bits = StringSet(pa.array(wanted, pa.string())).match(column)
+    (bits,) = StringSet(pa.array(wanted, pa.string())).match(column)
     assert len(bits) == (len(column) + 7) // 8
     flags = np.unpackbits(bits, bitorder="little")
     assert not flags[len(column) :].any()
@@ -68,17 +68,17 @@ def test_offsets_that_point_outside_match_nothing(width: type) -> None:
     largest = np.iinfo(width).max
     sets = [["ab"], ["ab", "cd"], ["ab", "cd", *map(str, range(20))], ["abcdabcdab"], [""]]
     for wanted in sets:
-        strings = StringSet(pa.array(wanted))._set
+        strings = StringSet(pa.array(wanted))._wanted
         for bad in (11, 1_000_000, largest, largest - 1, -1, -largest, np.iinfo(width).min, 5):
             for place in range(6):
                 offsets = good.copy()
                 offsets[place] = bad
-                bits = strings.match(offsets.tobytes(), b"abcdabcdab", 0, 5, width is np.int64)
+                bits = strings.match([((offsets.tobytes(), 0, 5, width is np.int64), b"abcdabcdab", None)])
                 flags = np.unpackbits(bits, bitorder="little")
                 for row in range(5):
                     if place not in (row, row + 1):
                         assert flags[row] == (rows[row].decode() in wanted)
-        assert not strings.match(good.tobytes(), b"", 0, 5, width is np.int64).any() or wanted == [""]
+        assert not strings.match([((good.tobytes(), 0, 5, width is np.int64), b"", None)]).any() or wanted == [""]
 
 
 def test_a_column_shorter_than_its_rows_is_refused() -> None:
@@ -87,9 +87,9 @@ def test_a_column_shorter_than_its_rows_is_refused() -> None:
 
     strings = _kernel.string_set(b"\0\0\0\0\1\0\0\0", b"a", 0, 1)
     with pytest.raises(InvalidArgumentError):
-        strings.match(b"\0\0\0\0", b"", 0, 1, False)
+        strings.match([((b"\0\0\0\0", 0, 1, False), b"", None)])
     with pytest.raises(InvalidArgumentError):
-        strings.match(b"\0\0\0\0" * 4, b"", 2**62, 1, False)
+        strings.match([((b"\0\0\0\0" * 4, 2**62, 1, False), b"", None)])
     with pytest.raises(InvalidArgumentError):
         _kernel.string_set(b"\0\0\0\0\7\0\0\0", b"a", 0, 1)
 
@@ -101,7 +101,7 @@ SHORT = st.text(alphabet="abé", max_size=20)
 def test_patterns_agree_with_python(rows: list[str | None], text: str, place: Place, large: bool) -> None:
     column = pa.array(rows, pa.large_string() if large else pa.string())
     for skipped in (0, 3):
-        bits = StringPattern(text, place).match(column.slice(skipped))
+        (bits,) = StringPattern(text, place).match(column.slice(skipped))
         flags = np.unpackbits(bits, bitorder="little")
         for row, flag in zip(rows[skipped:], flags, strict=False):
             if row is not None:
@@ -112,7 +112,8 @@ def test_patterns_agree_with_python(rows: list[str | None], text: str, place: Pl
 
 def test_a_text_is_found_in_long_columns_and_never_across_two_rows() -> None:
     rows = [f"{'x' * (i % 50)}needle{i}" if i % 97 == 0 else "need" if i % 2 else "le" * (i % 5) for i in range(20_000)]
-    flags = np.unpackbits(StringPattern("needle", "anywhere").match(pa.array(rows)), bitorder="little")
+    (bits,) = StringPattern("needle", "anywhere").match(pa.array(rows))
+    flags = np.unpackbits(bits, bitorder="little")
     assert np.flatnonzero(flags).tolist() == list(range(0, 20_000, 97))
 
 
@@ -120,10 +121,10 @@ def test_a_text_is_found_in_long_columns_and_never_across_two_rows() -> None:
 @pytest.mark.parametrize("width", [np.int32, np.int64])
 def test_damaged_offsets_never_read_outside(width: type, place: Place) -> None:
     for text in ("ab", "abcdabcdab", "", "q" * 40):
-        pattern = StringPattern(text, place)._pattern
+        pattern = StringPattern(text, place)._wanted
         for bad in (11, 1_000_000, np.iinfo(width).max, -1, np.iinfo(width).min, 5):
             for at in range(6):
                 offsets = np.array([0, 2, 4, 6, 8, 10], width)
                 offsets[at] = bad
-                assert len(pattern.match(offsets.tobytes(), b"abcdabcdab", 0, 5, width is np.int64)) == 1
-                assert len(pattern.match(offsets.tobytes(), b"", 0, 5, width is np.int64)) == 1
+                assert len(pattern.match([((offsets.tobytes(), 0, 5, width is np.int64), b"abcdabcdab", None)])) == 1
+                assert len(pattern.match([((offsets.tobytes(), 0, 5, width is np.int64), b"", None)])) == 1

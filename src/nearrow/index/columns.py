@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -10,6 +13,9 @@ import pyarrow.types as pt
 from nearrow import _kernel
 
 Bits = npt.NDArray[np.uint8]
+Offsets = tuple[Any, int, int, bool]
+"""Positions: the buffer, the first row, the number of rows, whether they are 8 bytes wide."""
+NO_OFFSETS = bytes(8)
 Numbers = npt.NDArray[np.int32] | npt.NDArray[np.uint8]
 
 
@@ -24,9 +30,23 @@ def match_lists(lists: pa.Array, marks: Bits, first: int, elements: int, *, ever
     return _kernel.match_lists(lists.buffers()[1], lists.offset, len(lists), wide, marks, first, elements, every)
 
 
-def in_order(offsets: pa.Buffer, first: int, rows: int, *, wide: bool) -> bool:
-    """Whether the rows + 1 offsets from `first` on begin at 0 or later and never go back. REQUIRES: there are so many."""
-    return _kernel.in_order(offsets, first, rows, wide)
+def positions_of(column: pa.Array) -> Offsets:
+    """Where the offsets of an array of strings or lists lie. Of an empty one there may be no buffer."""
+    wide = pt.is_large_string(column.type) or pt.is_large_list(column.type) or pt.is_large_binary(column.type)
+    offsets = column.buffers()[1]
+    return (
+        (NO_OFFSETS, 0, 0, wide) if offsets is None or len(column) == 0 else (offsets, column.offset, len(column), wide)
+    )
+
+
+def in_order(chunks: Sequence[Offsets]) -> bool:
+    """Whether the rows + 1 positions of each chunk begin at 0 or later and never go back. REQUIRES: there are so many."""
+    return _kernel.in_order(chunks)
+
+
+def count(bits: Bits) -> int:
+    """How many bits are set."""
+    return _kernel.count_bits(bits)
 
 
 def lists_marked(marks: Bits, starts: npt.NDArray[np.int32], *, every: bool) -> Bits:

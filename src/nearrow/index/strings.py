@@ -3,57 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from itertools import accumulate, pairwise
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.types as pt
 
 from nearrow import _kernel
+from nearrow.index.columns import Bits, positions_of
 
 Place = Literal["begin", "end", "anywhere"]
 PLACES: dict[Place, int] = {"begin": 0, "end": 1, "anywhere": 2}
 
 
-class StringSet:
-    """A set of strings, made once and matched against any number of columns; any thread may use it."""
+class Strings:
+    """Strings that are looked for in columns, by any thread. Offsets that point outside of the data match nothing."""
 
-    __slots__ = ("_set",)
+    __slots__ = ("_wanted",)
+
+    def __init__(self, wanted: _kernel.StringSet | _kernel.StringPattern) -> None:
+        self._wanted = wanted
+
+    def match(self, *columns: pa.Array) -> list[Bits]:
+        """For each string or large_string array its packed bits, least significant first; any where it is null."""
+        return _cut(self._wanted.match([_chunk_of(column) for column in columns]), columns)
+
+    def match_in_lists(self, *columns: pa.Array, every: bool) -> list[Bits]:
+        """For each list or large_list array of strings the lists with a string that is looked for, or with no other.
+
+        Any where the list is null. REQUIRES: no string is null.
+        """
+        chunks = [(positions_of(column), _chunk_of(column.values)) for column in columns]
+        return _cut(self._wanted.match_in_lists(chunks, every), columns)
+
+
+class StringSet(Strings):
+    """A set of strings, made once."""
+
+    __slots__ = ("_size",)
 
     def __init__(self, values: pa.StringArray) -> None:
         """REQUIRES: no nulls among the values."""
         _, offsets, data = values.buffers()
-        self._set = _kernel.string_set(offsets or b"\0\0\0\0", data, values.offset, len(values))
+        wanted = _kernel.string_set(offsets or b"\0\0\0\0", data, values.offset, len(values))
+        super().__init__(wanted)
+        self._size = len(wanted)
 
     def __len__(self) -> int:
-        return len(self._set)
-
-    def match(self, column: pa.Array) -> npt.NDArray[np.uint8]:
-        """Packed bits, least significant first, of a string or large_string array; any where the column is null.
-
-        Offsets that point outside of the data match nothing.
-        """
-        if len(column) == 0:
-            return np.zeros(0, np.uint8)
-        _, offsets, data = column.buffers()
-        return self._set.match(offsets, data, column.offset, len(column), pt.is_large_string(column.type))
+        return self._size
 
 
-class StringPattern:
-    """A text that strings begin with, end with, or have anywhere in them; any thread may match it."""
+class StringPattern(Strings):
+    """A text that strings begin with, end with, or have anywhere in them."""
 
-    __slots__ = ("_pattern",)
+    __slots__ = ()
 
     def __init__(self, text: str, place: Place) -> None:
-        self._pattern = _kernel.string_pattern(text.encode(), PLACES[place])
+        super().__init__(_kernel.string_pattern(text.encode(), PLACES[place]))
 
-    def match(self, column: pa.Array) -> npt.NDArray[np.uint8]:
-        """As StringSet.match."""
-        if len(column) == 0:
-            return np.zeros(0, np.uint8)
-        _, offsets, data = column.buffers()
-        return self._pattern.match(offsets, data, column.offset, len(column), pt.is_large_string(column.type))
+
+def _chunk_of(column: pa.Array) -> _kernel.StringChunk:
+    valid, _, data = column.buffers()
+    return positions_of(column), data, None if column.null_count == 0 else valid
+
+
+def _cut(bits: Bits, columns: Sequence[pa.Array]) -> list[Bits]:
+    """The bits of each column, which begin with a byte of their own."""
+    ends = list(accumulate((len(column) + 7) // 8 for column in columns))
+    return [bits[first:last] for first, last in pairwise([0, *ends])]
 
 
 def number_strings(
@@ -65,18 +83,14 @@ def number_strings(
     None if they are more than values_max.
     """
     numbering = _kernel.StringNumbers(2**31 if values_max is None else values_max)
-    numbers: list[npt.NDArray[Any]] = [np.empty(0, np.uint8)]
-    for column in columns:
-        if len(column) == 0:
-            continue
-        valid, offsets, data = column.buffers()
-        wide = pt.is_large_string(column.type)
-        if column.null_count == 0:
-            valid = None
-        found = numbering.number(offsets, data, valid, column.offset, len(column), wide)
-        if found is None:
-            return None
-        numbers.append(found)
+    numbers = numbering.number([_chunk_of(column) for column in columns])
+    if numbers is None:
+        return None
     data, starts = numbering.values()
     values = pa.LargeStringArray.from_buffers(len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(data))
-    return numbers[1] if len(numbers) == 2 else np.concatenate(numbers), values.cast(pa.string())
+    return numbers, values.cast(pa.string())
+
+
+def are_few(column: pa.Array, values_max: int) -> bool:
+    """Whether a string array has no more different values."""
+    return _kernel.StringNumbers(values_max).number([_chunk_of(column)]) is not None

@@ -11,12 +11,12 @@ All but rows.arrow are derived: they can be rebuilt from it. Byte tables: docs/f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
 from nearrow.errors import CorruptionError, IncompatibleFormatError, InvalidArgumentError, SchemaError
-from nearrow.index.columns import in_order
+from nearrow.index.columns import Offsets, in_order, positions_of
 from nearrow.index.ids import is_id_type
 from nearrow.storage.manifest import SegmentEntry
 
@@ -200,35 +200,36 @@ def check_columns(stored: pa.Schema, schema: pa.Schema, name: str) -> None:
         raise CorruptionError(f"{name}: {error}; {ADVICE}") from error
 
 
-def check_array(array: pa.Array, what: str) -> None:
-    """CorruptionError unless every offset of the array, at any depth, is in order and inside its values.
+def check_arrays(arrays: Sequence[pa.Array], what: str) -> None:
+    """CorruptionError unless every offset of the arrays, at any depth, is in order and inside its values.
 
     Arrow's own cheap validation looks at the first and the last offset only; the full one reads all the text as well.
     """
+    positions: list[Offsets] = []
     try:
-        array.validate()
+        for array in arrays:
+            array.validate()
+            _collect_offsets(array, positions)
+        if not in_order(positions):  # of all arrays at once, for it is shared by threads
+            raise ValueError("the offsets are not in order")
     except (pa.ArrowException, ValueError) as error:
         raise CorruptionError(f"{what}: {error}; {ADVICE}") from error
-    for problem in _offset_problems(array):
-        raise CorruptionError(f"{what}: {problem}; {ADVICE}")
 
 
-def _offset_problems(array: pa.Array) -> Iterator[str]:
+def _collect_offsets(array: pa.Array, positions: list[Offsets]) -> None:
+    """Appends all positions in the array, at any depth; ValueError unless they can be read."""
     type_ = array.type
     for buffer in array.buffers():
         if buffer is not None and buffer.address % 8:
-            yield "a buffer is not aligned to 8 bytes"
+            raise ValueError("a buffer is not aligned to 8 bytes")
     if has_offsets(type_) and len(array):
-        wide = pa.types.is_large_string(type_) or pa.types.is_large_binary(type_) or pa.types.is_large_list(type_)
         buffer = array.buffers()[1]
-        if buffer is None or buffer.size < (array.offset + len(array) + 1) * (8 if wide else 4):
-            yield "the offsets are too short"
-            return
-        if not in_order(buffer, array.offset, len(array), wide=wide):
-            yield "the offsets are not in order"
-            return
+        found = positions_of(array)
+        if buffer is None or buffer.size < (array.offset + len(array) + 1) * (8 if found[3] else 4):
+            raise ValueError("the offsets are too short")
+        positions.append(found)
     if pa.types.is_struct(type_):
         for index in range(type_.num_fields):
-            yield from _offset_problems(array.field(index))
+            _collect_offsets(array.field(index), positions)
     elif pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
-        yield from _offset_problems(array.values)
+        _collect_offsets(array.values, positions)

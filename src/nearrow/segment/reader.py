@@ -294,8 +294,8 @@ class Segment:
         for name in columns:
             if name in self._checked:
                 continue
-            for batch in self._raw:
-                segment_format.check_array(batch.column(name), f"{self.entry.path(ROWS_FILE)}: column {name!r}")
+            chunks = [batch.column(name) for batch in self._raw]
+            segment_format.check_arrays(chunks, f"{self.entry.path(ROWS_FILE)}: column {name!r}")
             self._checked.add(name)
 
 

@@ -25,7 +25,7 @@ from nearrow.segment.format import (
     ROW,
     ROWS_FILE,
     VECTOR,
-    check_array,
+    check_arrays,
     check_columns,
     check_rows_schema,
     stored_batch_rows,
@@ -162,7 +162,7 @@ def _sound(start: int, batch: pa.RecordBatch) -> Iterator[Piece]:
         return
     try:
         for column, name in zip(batch.columns, batch.schema.names, strict=True):
-            check_array(column, name)
+            check_arrays([column], name)
         batch.validate(full=True)
         if any(batch.column(name).null_count for name in (ROW, ID, VECTOR)):
             raise CorruptionError("nulls where none may be")

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from nearrow.index.columns import count as count_bits
+
 Bits = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
@@ -48,7 +50,7 @@ def unpack(bits: Bits, rows: int) -> Flags:
 
 
 def count(bits: Bits) -> int:
-    return int(np.bitwise_count(bits).sum(dtype=np.int64))
+    return count_bits(bits)
 
 
 def concatenated(pieces: Sequence[tuple[Bits, int]]) -> Bits:

@@ -18,7 +18,7 @@ import pyarrow.types as pt
 from nearrow import compute as pc
 from nearrow.errors import FilterError
 from nearrow.index.columns import lists_marked, marked, match_lists
-from nearrow.index.strings import StringSet
+from nearrow.index.strings import Strings, StringSet
 from nearrow.query.filter import tree
 from nearrow.query.filter.arrow import mask_of_expression, with_columns
 from nearrow.query.filter.bits import (
@@ -34,7 +34,7 @@ from nearrow.query.filter.bits import (
 )
 from nearrow.query.filter.fields import chunks_of, list_parts, walk
 from nearrow.query.filter.numbered import NumberedValues
-from nearrow.query.filter.patterns import matching_rows
+from nearrow.query.filter.patterns import fixed, matching_rows
 from nearrow.query.threads import mapped
 
 LOOKUP_SPAN_MAX = 1 << 22  # a set of integers closer together than this is a table of flags, not a hash table
@@ -125,11 +125,12 @@ def _bits(node: tree.Node, rows: _TableRows | _Elements | _Distinct) -> Bits:
         case tree.In(field):
             return _membership(node, rows.chunks(field))
         case tree.Match(field, kind, pattern):
-            return _leaf(
-                rows.chunks(field), lambda chunk: matching_rows(chunk, kind, pattern), slow=not _is_quick(node)
-            )
+            wanted = fixed(kind, pattern)
+            if wanted is not None:
+                return _with_strings(rows.chunks(field), wanted)
+            return _leaf(rows.chunks(field), lambda chunk: matching_rows(chunk, kind, pattern), slow=True)
         case tree.Quantified(field):
-            return _leaf(rows.chunks(field), lambda chunk: _quantified(node, chunk))
+            return _quantifieds(node, rows.chunks(field))
     if isinstance(rows, _TableRows):
         if isinstance(node, tree.ArrowFilter):
             return of_arrow(mask_of_expression(node, rows.table))
@@ -203,7 +204,7 @@ def _comparison(node: tree.Compare, chunks: list[pa.Array]) -> Bits:
         return _leaf(chunks, lambda chunk: of_arrow(chunk if wanted else pc.invert(chunk)))
     if pt.is_string(kind):
         if node.operation in ("eq", "ne"):
-            return _one_of_strings(chunks, pa.array([value], pa.string()), other=node.operation == "ne")
+            return _with_strings(chunks, StringSet(pa.array([value], pa.string())), other=node.operation == "ne")
         kernel = getattr(pc, ARROW_OPERATIONS[node.operation])
         return _leaf(chunks, lambda chunk: of_arrow(kernel(chunk, pa.scalar(value, pa.string()))), slow=True)
     compare = OPERATIONS[node.operation]
@@ -229,21 +230,22 @@ def _membership(node: tree.In, chunks: list[pa.Array]) -> Bits:
     if pt.is_floating(values.type) and pc.any(pc.equal(values, 0.0)).as_py():
         values = pa.concat_arrays([values, pa.array([0.0, -0.0])])  # two bit patterns, one number
     if pt.is_string(kind):
-        return _one_of_strings(chunks, values)
+        return _with_strings(chunks, StringSet(values))
     raw = [_as_integers(chunk) for chunk in chunks] if pt.is_temporal(kind) else chunks
     # one call for all chunks, so that the hash table is made once
     known = [pa.nulls(len(chunk), values.type) if pt.is_null(chunk.type) else chunk for chunk in raw]
     return of_arrow(pc.is_in(pa.chunked_array(known, values.type), value_set=values))
 
 
-def _one_of_strings(chunks: list[pa.Array], values: pa.Array, *, other: bool = False) -> Bits:
-    wanted = StringSet(values)
+def _with_strings(chunks: list[pa.Array], wanted: Strings, *, other: bool = False) -> Bits:
+    """The rows whose string is looked for, or, of `other`, any that is not."""
+    found = iter(wanted.match(*[chunk for chunk in chunks if not pt.is_null(chunk.type)]))
 
     def bits_of(chunk: pa.Array) -> Bits:
-        found = wanted.match(chunk)
-        return where_valid(inverted(found, len(chunk)) if other else found, chunk)
+        bits = next(found)
+        return where_valid(inverted(bits, len(chunk)) if other else bits, chunk)
 
-    return _leaf(chunks, bits_of, slow=len(wanted) > QUICK_STRINGS)
+    return _leaf(chunks, bits_of)
 
 
 def _as_integers(chunk: pa.Array) -> pa.Array:
@@ -265,6 +267,32 @@ def _lookup(chunks: list[pa.Array], values: npt.NDArray[np.int64], low: int, hig
         return where_valid(pack(flags.take(clipped - low + 1)), chunk)
 
     return _leaf(chunks, bits_of)
+
+
+def _quantifieds(node: tree.Quantified, chunks: list[pa.Array]) -> Bits:
+    wanted = _looked_for(node.predicate)
+    if wanted is None or not all(map(_is_list_of_strings, chunks)):
+        return _leaf(chunks, lambda chunk: _quantified(node, chunk))
+    found = iter(wanted.match_in_lists(*chunks, every=node.every))
+    return _leaf(chunks, lambda chunk: where_valid(next(found), chunk))
+
+
+def _looked_for(predicate: tree.Node) -> Strings | None:
+    """The strings, or the text in them, that pass a predicate on elements of lists; None if there is more to it."""
+    match predicate:
+        case tree.Compare(field, "eq", value) if pt.is_string(field.type) and not field.path:
+            return StringSet(pa.array([value], pa.string()))
+        case tree.In(field, _, values) if pt.is_string(field.type) and not field.path:
+            return StringSet(values)
+        case tree.Match(field, kind, pattern) if not field.path:
+            return fixed(kind, pattern)
+    return None
+
+
+def _is_list_of_strings(array: pa.Array) -> bool:
+    """Whether it is one as Arrow has them by default, without a null among its strings."""
+    plain = pt.is_list(array.type) or pt.is_large_list(array.type)
+    return plain and pt.is_string(array.type.value_type) and array.values.null_count == 0
 
 
 def _quantified(node: tree.Quantified, array: pa.Array) -> Bits:

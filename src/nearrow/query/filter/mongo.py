@@ -15,7 +15,7 @@ import pyarrow.types as pt
 from nearrow.errors import FilterError
 from nearrow.query.filter import operands
 from nearrow.query.filter.fields import element_of, resolve
-from nearrow.query.filter.patterns import matching_rows
+from nearrow.query.filter.patterns import fixed, matching_rows
 from nearrow.query.filter.tree import And, Constant, Exists, Field, Match, Node, Not, Or, Quantified
 from nearrow.schema import nearest_name
 
@@ -160,6 +160,8 @@ def pattern(field: Field, kind: str, operand: Any) -> Node:
         raise FilterError(f"${kind} is for strings and lists, but field {field.name!r} is {field.type}{advice}")
     if not isinstance(operand, str):
         raise FilterError(f"${kind} of field {field.name!r} takes a str, not {operand!r:.60}")
+    if fixed(kind, operand) is not None:
+        return Match(field, kind, operand)
     try:
         matching_rows(pa.array([""]), kind, operand)
     except pa.ArrowInvalid as error:

@@ -18,7 +18,7 @@ import pyarrow.types as pt
 
 from nearrow import compute as pc
 from nearrow.index.columns import Numbers, once_each
-from nearrow.index.strings import number_strings
+from nearrow.index.strings import are_few, number_strings
 from nearrow.query.filter.cache import BytesCache
 from nearrow.query.filter.fields import chunks_of, element_of, list_parts, walk
 from nearrow.query.filter.tree import Field
@@ -86,7 +86,7 @@ def values_key(field: Field) -> Hashable:
 
 def _seem_few(chunks: list[pa.Array], field: Field) -> bool:
     values = leaves(chunks[0].slice(0, SAMPLE_ROWS), field)[0]
-    return pt.is_null(values.type) or number_strings([values], max(FEW_VALUES, len(values) // REPEATS)) is not None
+    return pt.is_null(values.type) or are_few(values, max(FEW_VALUES, len(values) // REPEATS))
 
 
 def leaves(array: pa.Array, field: Field) -> tuple[pa.Array, npt.NDArray[np.int64] | None]:

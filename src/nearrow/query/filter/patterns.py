@@ -11,23 +11,23 @@ from functools import lru_cache
 import pyarrow as pa
 
 from nearrow import compute as pc
-from nearrow.index.strings import Place, StringPattern, StringSet
-from nearrow.query.filter.bits import Bits, of_arrow, where_valid
+from nearrow.index.strings import Place, StringPattern, Strings, StringSet
+from nearrow.query.filter.bits import Bits, of_arrow
 
 _PLACES: dict[str, Place] = {"contains": "anywhere", "startsWith": "begin", "endsWith": "end"}
 _FUNCTIONS = {"like": "match_like", "regex": "match_substring_regex"}
 
 
 def matching_rows(array: pa.Array, kind: str, text: str) -> Bits:
-    """The rows of a string array that match, false where it is null; ArrowInvalid for a bad regular expression."""
-    known = _fixed(kind, text)
-    if known is None:
-        return of_arrow(getattr(pc, _FUNCTIONS[kind])(array, text))
-    return where_valid(known.match(array), array)
+    """The rows of a string array that match, false where it is null; ArrowInvalid for a bad regular expression.
+
+    REQUIRES: the pattern is not fixed().
+    """
+    return of_arrow(getattr(pc, _FUNCTIONS[kind])(array, text))
 
 
 @lru_cache(maxsize=256)
-def _fixed(kind: str, text: str) -> StringPattern | StringSet | None:
+def fixed(kind: str, text: str) -> Strings | None:
     """What looks for the text itself, if that is all that the pattern says."""
     if kind == "like":
         inner = text.strip("%")
