@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.pages import LARGE_PAGE
 from benchmarks.synthetic import lognormal_norms, manifold
 
 TRUTH_DEPTH = 100
 QUERIES = 1000
-LARGE_PAGE = 2 << 20
 
 
 def cache_folder() -> Path:

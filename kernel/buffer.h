@@ -22,8 +22,8 @@ constexpr size_t kHugePage = size_t{1} << 21;
 // system has them: random reads then miss the TLB less. A hint; nothing depends on it.
 inline void ask_for_huge_pages([[maybe_unused]] const void* data, [[maybe_unused]] size_t bytes) {
 #if defined(__linux__)
-    const auto begin = (reinterpret_cast<uintptr_t>(data) + 4095) & ~uintptr_t{4095};
-    const auto end = (reinterpret_cast<uintptr_t>(data) + bytes) & ~uintptr_t{4095};
+    const auto begin = reinterpret_cast<uintptr_t>(data) & ~uintptr_t{4095};
+    const auto end = (reinterpret_cast<uintptr_t>(data) + bytes + 4095) & ~uintptr_t{4095};
     if (bytes >= kHugePage) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 #endif
 }

@@ -1,10 +1,16 @@
 // Vectors: where does the vector at a position lie? Chunks of rows held by reference, never copied.
 #pragma once
 
+#if defined(__linux__)
+#include <unistd.h>
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <vector>
+
+#include "buffer.h"
 
 namespace nearrow {
 
@@ -44,6 +50,19 @@ class Vectors {
     int dimension() const { return dimension_; }
     Element element() const { return element_; }
     size_t row_bytes() const { return row_bytes_; }
+
+    // Rows will be read here and there. Mapped ones then come from the disk by huge pages, and stay in them: unless there
+    // are so many that each read would push out others.
+    void expect_random_reads() const {
+#if defined(__linux__)
+        const auto memory = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+        if (static_cast<size_t>(rows_) * row_bytes_ > memory / 4) return;
+        for (size_t chunk = 0; chunk < bases_.size(); ++chunk) {
+            ask_for_huge_pages(row(starts_[chunk]),
+                               static_cast<size_t>(starts_[chunk + 1] - starts_[chunk]) * row_bytes_);
+        }
+#endif
+    }
 
     // REQUIRES: 0 <= position < rows().
     const void* row(int64_t position) const {

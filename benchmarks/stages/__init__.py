@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import pages
 from benchmarks.data import cache_folder
 from benchmarks.session import EngineError, Session
 
@@ -49,6 +50,9 @@ def opened(plan: Plan, dataset: str, engines: Sequence[str]) -> Iterator[dict[st
             if not index_folder(dataset, engine).exists():
                 say(f"{engine}: no index of {dataset}, left out")
                 continue
+            files = [cache_folder() / "data" / dataset / "base.npy", *index_folder(dataset, engine).rglob("*")]
+            for path in pages.renew(files):
+                say(f"{engine}: {path.name} lies in small pages")
             try:
                 sessions[engine] = Session(
                     engine, dataset, index_folder(dataset, engine), plan.python, timeout=plan.timeout

@@ -29,6 +29,9 @@ class Graph {
     Graph(const nb::object& source, const Vectors& vectors, const char* metric) : vectors_(&vectors) {
         if (PyObject_GetBuffer(source.ptr(), &mapped_, PyBUF_SIMPLE) != 0) throw nb::python_error();
         holds_ = true;
+        // Before the first byte is read: around that the system would read ahead, by small pages.
+        ask_for_huge_pages(mapped_.buf, static_cast<size_t>(mapped_.len));
+        vectors.expect_random_reads();
         try {
             view_ = GraphView({static_cast<const std::byte*>(mapped_.buf), static_cast<size_t>(mapped_.len)});
             if (view_.metric() != metric_from(metric)) {
@@ -41,7 +44,6 @@ class Graph {
                                  std::to_string(vectors.rows()) + " of " + std::to_string(vectors.dimension()) +
                                  "; rebuild it");
             }
-            ask_for_huge_pages(mapped_.buf, static_cast<size_t>(mapped_.len));
         } catch (...) {
             PyBuffer_Release(&mapped_);
             throw;
