@@ -161,9 +161,13 @@ Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& op
     std::vector<Layer> layers = empty_layers(draws, options.m, team);
     GrowOptions grow;
     grow.ef = std::max(options.ef_construction, 2);
-    if (metric == Metric::dot) grow.alpha = 1.0F;  // products may be negative: scaling them would turn the rule around
+    grow.candidates = std::max(grow.ef * 3 / 4, 2 * layers[0].select);
+    if (metric == Metric::dot) {
+        grow.rule = {1.0F, 1.0F};  // products may be negative: scaling them would turn the rule around
+        grow.candidates = grow.ef;
+    }
     Grower grower(coded.rows, layers, grow, team);
-    if (!kept.empty()) carry_links(*reuse.graph, place, coded.rows, grow.alpha, layers, grower, team);
+    if (!kept.empty()) carry_links(*reuse.graph, place, coded.rows, grow.rule, layers, grower, team);
     std::vector<int32_t> fresh;
     for (int level = static_cast<int>(layers.size()) - 1; level >= 0; --level) {
         fresh.clear();

@@ -13,7 +13,7 @@ constexpr int64_t kSmall =
 Grower::Grower(const BuildRows& rows, std::vector<Layer>& layers, const GrowOptions& options, Team& team)
     : rows_(&rows), layers_(&layers), options_(options), team_(&team) {
     for (int t = 0; t < team.size(); ++t) {
-        workers_.push_back({Linker(rows, options.alpha, options.eight), {}, {}, {}, {}, {}, {}});
+        workers_.push_back({Linker(rows, options.rule, options.eight), {}, {}, {}, {}, {}, {}});
     }
     for (const Layer& layer : layers) present_.emplace_back(static_cast<size_t>(layer.nodes), static_cast<uint8_t>(0));
     first_.assign(layers.size(), -1);
@@ -54,9 +54,9 @@ int32_t Grower::linked(int level, int32_t entry) const {
     return present_[at][static_cast<size_t>(entry)] != 0 ? entry : first_[at];
 }
 
-void Grower::take(Worker& worker, const Pool& pool, int32_t node) {
+void Grower::take(Worker& worker, const Pool& pool, int32_t node) const {
     worker.candidates.clear();
-    for (int i = 0; i < pool.size(); ++i) {
+    for (int i = 0; i < pool.size() && static_cast<int>(worker.candidates.size()) < options_.candidates; ++i) {
         const uint64_t candidate = pool.data()[i] & ~uint64_t{1};
         if (pool_node(candidate) != node) worker.candidates.push_back(candidate);
     }

@@ -15,7 +15,8 @@ namespace nearrow {
 
 struct GrowOptions {
     int ef = 80;
-    float alpha = 1.15F;
+    int candidates = 60;  // of what a walk found, the nearest from which links are chosen
+    LinkRule rule;
     bool eight = false;  // build on 8-bit codes instead of 4-bit
 };
 
@@ -68,7 +69,7 @@ class Grower {
     // `entry`, or a node that the level links while it does not link that one.
     int32_t linked(int level, int32_t entry) const;
     // Leaves in worker.candidates what a walk found near the node.
-    static void take(Worker& worker, const Pool& pool, int32_t node);
+    void take(Worker& worker, const Pool& pool, int32_t node) const;
     void find_links(Worker& worker, int level, const Arrival& arrival, int32_t* out);
     void link_back(Worker& worker, Layer& layer, int32_t target, Edge* edges, size_t n);
 

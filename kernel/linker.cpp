@@ -62,12 +62,25 @@ void Linker::extend(const std::vector<uint64_t>& candidates, int limit, std::vec
     nodes_.resize(size);
     distances_.resize(size);
     keys_.resize(size);
+    in_doubt_.assign(size, 0);
     for (size_t i = 0; i < size; ++i) {
         nodes_[i] = pool_node(candidates[i]);
         distances_[i] = pool_key(candidates[i]);
     }
+    const auto to_front = [](auto& values, size_t at) {
+        std::rotate(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(at),
+                    values.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+    };
     size_t left = size;
     while (left > 0 && static_cast<int>(out.size()) < limit) {
+        const auto end = in_doubt_.begin() + static_cast<std::ptrdiff_t>(left);
+        const auto sure = std::find(in_doubt_.begin(), end, 0);
+        if (sure != in_doubt_.begin() && sure != end) {
+            const auto at = static_cast<size_t>(sure - in_doubt_.begin());
+            to_front(nodes_, at);
+            to_front(distances_, at);
+            to_front(in_doubt_, at);
+        }
         const int32_t kept = nodes_[0];
         const auto known = out.begin() + static_cast<std::ptrdiff_t>(before);
         if (std::find(out.begin(), known, kept) == known) out.push_back(kept);
@@ -77,10 +90,12 @@ void Linker::extend(const std::vector<uint64_t>& candidates, int limit, std::vec
         pairs_(nodes_.data() + 1, static_cast<int>(left - 1), 0, keys_.data());
         size_t next = 0;
         for (size_t i = 1; i < left; ++i) {
-            const bool dropped = alpha_ * static_cast<float>(keys_[i - 1]) < static_cast<float>(distances_[i]);
+            const auto apart = static_cast<float>(keys_[i - 1]);
+            const auto far = static_cast<float>(distances_[i]);
             nodes_[next] = nodes_[i];
             distances_[next] = distances_[i];
-            next += dropped ? 0 : 1;
+            in_doubt_[next] = static_cast<uint8_t>(in_doubt_[i] | (rule_.alpha * apart < far ? 1 : 0));
+            next += rule_.alpha_to_fill * apart < far ? 0 : 1;
         }
         left = next;
     }

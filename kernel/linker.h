@@ -41,10 +41,18 @@ class RowScorer {
     int32_t node_ = 0;
 };
 
+// When is a candidate's way through a kept link good enough to do without its own? When it is nearer to that one than
+// to the node, the first distance times alpha. While links are free, those between the two factors are taken after all
+// (docs/decisions).
+struct LinkRule {
+    float alpha = 1.05F;
+    float alpha_to_fill = 1.2F;
+};
+
 class Linker {
   public:
-    Linker(const BuildRows& rows, float alpha, bool eight)
-        : rows_(&rows), scorer_(rows, eight), pairs_(rows, eight), alpha_(alpha) {}
+    Linker(const BuildRows& rows, const LinkRule& rule, bool eight)
+        : rows_(&rows), scorer_(rows, eight), pairs_(rows, eight), rule_(rule) {}
 
     RowScorer& scorer() { return scorer_; }
     void use_products(bool products) {
@@ -55,18 +63,19 @@ class Linker {
     void prune(int32_t node, const int32_t* nodes, int n, int limit, std::vector<int32_t>& out);
     // REQUIRES: scorer().set(node). Sorted pool entries of the nodes given, without `node` itself.
     void measure(int32_t node, const int32_t* nodes, int n, std::vector<uint64_t>& out);
-    // Adds to `out`, until it holds `limit`, the best of the sorted candidates: one is dropped when a kept one is
-    // nearer to it than the node is. What `out` holds already is kept without being added again.
+    // Adds to `out`, until it holds `limit`, the best of the sorted candidates by the rule: first those that no kept
+    // one makes doubtful. What `out` holds already is kept without being added again.
     void extend(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out);
 
   private:
     const BuildRows* rows_;
     RowScorer scorer_;
     RowScorer pairs_;
-    float alpha_;
+    LinkRule rule_;
     std::vector<int32_t> nodes_;
     std::vector<int32_t> distances_;
     std::vector<int32_t> keys_;
+    std::vector<uint8_t> in_doubt_;
     std::vector<uint64_t> sorted_;
 };
 

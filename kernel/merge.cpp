@@ -32,12 +32,12 @@ int level_of_old(const GraphView& graph, int32_t node) {
     return level;
 }
 
-void carry_links(const GraphView& old, const std::vector<int32_t>& place, const BuildRows& rows, float alpha,
+void carry_links(const GraphView& old, const std::vector<int32_t>& place, const BuildRows& rows, const LinkRule& rule,
                  std::vector<Layer>& layers, Grower& grower, Team& team) {
     const auto now = [&](int32_t node, const LevelView& level) {
         return node >= 0 && node < level.nodes ? place[static_cast<size_t>(node)] : kGone;
     };
-    std::vector<Linker> linkers(static_cast<size_t>(team.size()), Linker(rows, alpha, false));
+    std::vector<Linker> linkers(static_cast<size_t>(team.size()), Linker(rows, rule, false));
     for (int at = 0; at < std::min(old.levels(), static_cast<int>(layers.size())); ++at) {
         const LevelView level = old.level(at);
         Layer& layer = layers[static_cast<size_t>(at)];

@@ -21,7 +21,7 @@ int level_of_old(const GraphView& graph, int32_t node);
 
 // Copies the links among kept nodes (`place`: older node → node, or kGone) into the layers. A node that lost neighbours
 // chooses anew among those left and the neighbours of the lost ones.
-void carry_links(const GraphView& old, const std::vector<int32_t>& place, const BuildRows& rows, float alpha,
+void carry_links(const GraphView& old, const std::vector<int32_t>& place, const BuildRows& rows, const LinkRule& rule,
                  std::vector<Layer>& layers, Grower& grower, Team& team);
 
 }  // namespace nearrow

@@ -51,8 +51,8 @@ class Vectors {
     Element element() const { return element_; }
     size_t row_bytes() const { return row_bytes_; }
 
-    // Rows will be read here and there. Mapped ones then come from the disk by huge pages, and stay in them: unless there
-    // are so many that each read would push out others.
+    // Rows will be read here and there. Mapped ones then come from the disk by huge pages, and stay in them: unless
+    // there are so many that each read would push out others.
     void expect_random_reads() const {
 #if defined(__linux__)
         const auto memory = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
