@@ -33,7 +33,8 @@ inline const Crossovers& crossovers() {
     return &sketch_loops() == &sketch_scalar ? kNoSketches : kVectors;
 }
 
-constexpr int kSketchMeasured = 4;  // of the first ring that a sketch leaves to be scored, for each of the beam
+constexpr int kSketchMeasured = 3;  // of the first ring that a sketch leaves to be scored, for each of the beam
+constexpr int kSketchGrowth = 3;    // how many times as large as those before it together each ring makes them
 
 // Whether a sketch of so many nodes can be made and would be used at the usual beams.
 inline bool can_sketch(const GraphView& graph, int64_t count) {
@@ -112,15 +113,15 @@ class FilteredSearch {
         return lowest;
     }
 
-    // Scores rings of the sketch, each as large as all before it, until one has none of the nearest: how far a sketch
-    // can be trusted depends on how far the query is from what passes.
+    // Scores rings of the sketch, each twice as large as all before it, until one has none of the nearest: how far a
+    // sketch can be trusted depends on how far the query is from what passes.
     template <class Scorer>
     void sketched(const Scorer& scorer, const Sketch& sketch, int64_t wanted, int ef, WalkScratch& scratch,
                   WalkCounters& counters) {
         int64_t measured =
             std::max<int64_t>({kSketchMeasured * int64_t{ef}, kSketchMeasured * wanted, scratch.pool.capacity()});
         int64_t lowest = 0;
-        for (bool first = true; first || lowest < wanted; first = false, measured *= 2) {
+        for (bool first = true; first || lowest < wanted; first = false, measured *= kSketchGrowth) {
             sketch.ring(measured, sketch_scratch_, nodes_);
             lowest = nodes_.empty() ? 0 : score_all(scorer, scratch, counters);
             if (measured >= sketch.size()) break;

@@ -1,6 +1,7 @@
 #include "sketch.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -9,11 +10,10 @@ namespace nearrow {
 namespace {
 
 constexpr int kSlots = 4;             // bits of a group
-constexpr int64_t kRingsAhead = 4;    // the next two rings are selected with one
-constexpr size_t kSortedMin = 64;     // scores of the sample that are put in order at once
 constexpr double kLimitSample = 4.0;  // scores from which the limit is guessed, for each root of the size
+constexpr size_t kBins = 1024;        // of scores below a limit, to find a lower one
 
-void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores) {
+void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores, uint16_t* lowest) {
     for (int64_t block = 0; block < blocks; ++block) {
         uint16_t* sums = scores + block * kSketchBlock;
         std::fill_n(sums, kSketchBlock, uint16_t{0});
@@ -25,15 +25,49 @@ void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t block
                 sums[16 + j] = static_cast<uint16_t>(sums[16 + j] + table[bits[j] >> 4]);
             }
         }
+        lowest[block] = *std::min_element(sums, sums + kSketchBlock);
     }
 }
 
-int64_t select(const uint16_t* scores, int64_t n, uint16_t limit, int32_t* out) {
+int64_t select(const uint16_t* scores, const uint16_t* lowest, int64_t blocks, uint16_t first, uint16_t last,
+               int32_t* out) {
     int64_t found = 0;
-    for (int64_t i = 0; i < n; ++i) {
-        if (scores[i] <= limit) out[found++] = static_cast<int32_t>(i);
+    for (int64_t block = 0; block < blocks; ++block) {
+        if (lowest[block] > last) continue;
+        for (int64_t i = block * kSketchBlock; i < (block + 1) * kSketchBlock; ++i) {
+            if (scores[i] >= first && scores[i] <= last) out[found++] = static_cast<int32_t>(i);
+        }
     }
     return found;
+}
+
+// The n-th lowest, from 1 on, of values that lie mostly close together; puts them into another order.
+uint16_t lowest_but(std::vector<uint16_t>& values, int64_t n) {
+    const uint16_t least = *std::min_element(values.begin(), values.end());
+    std::array<int32_t, kBins> counts{};  // by how far above the least
+    for (const uint16_t value : values) ++counts[std::min<size_t>(static_cast<size_t>(value - least), kBins - 1)];
+    int64_t below = 0;
+    for (size_t bin = 0; bin + 1 < kBins; ++bin) {
+        below += counts[bin];
+        if (below >= n) return static_cast<uint16_t>(least + bin);
+    }
+    const auto at = values.begin() + static_cast<std::ptrdiff_t>(n - 1);
+    std::nth_element(values.begin(), at, values.end());
+    return *at;
+}
+
+// The greatest limit below `limit` for which at least `wanted` of so many scores, none above `limit`, are left.
+// REQUIRES: there are so many.
+uint16_t lowered(uint16_t limit, const uint16_t* scores, const int32_t* places, int64_t found, int64_t wanted) {
+    std::array<int32_t, kBins> counts{};  // by how far below the limit
+    for (int64_t i = 0; i < found; ++i) {
+        const auto below = static_cast<size_t>(limit - scores[places[i]]);
+        ++counts[std::min(below, kBins - 1)];
+    }
+    for (size_t bin = 0; bin + 1 < kBins && found - counts[bin] >= wanted && limit > 0; ++bin, --limit) {
+        found -= counts[bin];
+    }
+    return limit;
 }
 
 // Slot 2·byte + half holds the nibble `half` of that byte of a row of codes.
@@ -191,84 +225,79 @@ void Sketch::make_tables(const float* query, SketchScratch& scratch) const {
     }
 }
 
-// A score that about `wanted` nodes, and seldom fewer, do not exceed: guessed from scores spread over all.
+// A score that at least `wanted` nodes do not exceed, and seldom fewer.
 uint16_t Sketch::limit_for(int64_t wanted, SketchScratch& scratch) const {
     if (wanted >= size()) return 65535;
-    const auto sampled = static_cast<int64_t>(kLimitSample * std::sqrt(static_cast<double>(size())));
-    const int64_t stride = std::max<int64_t>(1, size() / sampled);
-    std::vector<uint16_t>& sample = scratch.sample;
-    if (sample.empty()) {
-        for (int64_t i = 0; i < size(); i += stride) sample.push_back(scratch.scores[static_cast<size_t>(i)]);
-        scratch.sorted = 0;
+    std::vector<uint16_t>& some = scratch.some;
+    const auto blocks = static_cast<int64_t>(scratch.lowest.size());
+    if (2 * wanted <= blocks) {  // as many blocks have one each
+        some.assign(scratch.lowest.begin(), scratch.lowest.end());
+        return lowest_but(some, wanted);
     }
-    const auto taken = static_cast<double>(sample.size());
+    const auto sampled = static_cast<int64_t>(kLimitSample * std::sqrt(static_cast<double>(size())));
+    const int64_t stride = std::max<int64_t>(1, size() / sampled);  // guessed from scores spread over all
+    some.clear();
+    for (int64_t i = 0; i < size(); i += stride) some.push_back(scratch.scores[static_cast<size_t>(i)]);
+    const auto taken = static_cast<double>(some.size());
     const double expected = static_cast<double>(wanted) * taken / static_cast<double>(size());
     const double rank = stride == 1 ? expected : expected + 2.0 * std::sqrt(expected) + 1.0;
     if (rank >= taken) return 65535;
-    const auto at = static_cast<size_t>(rank);
-    if (at >= scratch.sorted) {  // with those that the next rings will ask for
-        scratch.sorted = std::min(sample.size(), std::max(kSortedMin, 4 * (at + 1)));
-        const auto end = sample.begin() + static_cast<std::ptrdiff_t>(scratch.sorted);
-        std::nth_element(sample.begin(), end - 1, sample.end());
-        std::sort(sample.begin(), end);
-    }
-    return sample[at];
+    return lowest_but(some, static_cast<int64_t>(rank) + 1);
 }
 
 void Sketch::score(const float* query, SketchScratch& scratch) const {
     make_tables(query, scratch);
-    const size_t padded = (nodes_.size() + kSketchBlock - 1) / kSketchBlock * kSketchBlock;
-    scratch.scores.resize(padded);
-    scratch.places.resize(padded);
-    scratch.sample.clear();
-    scratch.places_limit = -1;
+    const size_t blocks = (nodes_.size() + kSketchBlock - 1) / kSketchBlock;
+    scratch.scores.resize(blocks * kSketchBlock);
+    scratch.places.resize(blocks * kSketchBlock);
+    scratch.lowest.reserve(blocks + kSketchBlock);  // may be read so far
+    scratch.lowest.resize(blocks);
     scratch.limit = -1;
-    sketch_loops().score(codes_.data()->bytes, scratch.tables.data()->bytes, groups_ / 2,
-                         static_cast<int64_t>(padded) / kSketchBlock, scratch.scores.data());
+    scratch.taken = 0;
+    if (blocks == 0) return;
+    sketch_loops().score(codes_.data()->bytes, scratch.tables.data()->bytes, groups_ / 2, static_cast<int64_t>(blocks),
+                         scratch.scores.data(), scratch.lowest.data());
+    // The last block is filled up with nobody.
+    const auto last = scratch.scores.end() - kSketchBlock;
+    std::fill(scratch.scores.begin() + static_cast<std::ptrdiff_t>(size()), scratch.scores.end(), uint16_t{65535});
+    scratch.lowest.back() = *std::min_element(last, scratch.scores.end());
 }
 
-// Writes to scratch.places those of all scores up to the limit, and of the next rings, too; returns how many do not
-// exceed the limit.
-int64_t Sketch::select(uint16_t limit, int64_t wanted, SketchScratch& scratch) const {
-    if (limit > scratch.places_limit) {
-        const bool few = kRingsAhead * wanted < size() / kRingsAhead;
-        const uint16_t ahead = std::max(limit, few ? limit_for(kRingsAhead * wanted, scratch) : uint16_t{0});
-        scratch.places_limit = ahead;
-        scratch.places_found = sketch_loops().select(scratch.scores.data(), static_cast<int64_t>(scratch.scores.size()),
-                                                     ahead, scratch.places.data());
-        if (limit == ahead) return scratch.places_found;
-    }
-    return std::count_if(scratch.places.begin(), scratch.places.begin() + scratch.places_found,
-                         [&](int32_t place) { return scratch.scores[static_cast<size_t>(place)] <= limit; });
+// Writes to scratch.places those of all scores beyond the rings so far, up to the limit; returns how many.
+int64_t Sketch::select(uint16_t limit, SketchScratch& scratch) const {
+    if (scratch.limit >= limit) return 0;
+    int64_t found =
+        sketch_loops().select(scratch.scores.data(), scratch.lowest.data(), static_cast<int64_t>(scratch.lowest.size()),
+                              static_cast<uint16_t>(scratch.limit + 1), limit, scratch.places.data());
+    while (found > 0 && scratch.places[static_cast<size_t>(found - 1)] >= size()) --found;
+    return found;
 }
 
 void Sketch::ring(int64_t wanted, SketchScratch& scratch, std::vector<int32_t>& out) const {
     out.clear();
-    if (size() == 0) return;
-    const uint16_t* scores = scratch.scores.data();
-    const int32_t* node_at = nodes_.data();
-    const auto padding = static_cast<int64_t>(scratch.scores.size()) - size();
+    const int64_t more = std::min(wanted, size()) - scratch.taken;
+    if (more <= 0) return;
     uint16_t limit = limit_for(wanted, scratch);
-    if (select(limit, wanted, scratch) < std::min(wanted, size()) + padding && limit < 65535) {
-        // Guessed too low: look at all of them.
-        scratch.all.assign(scratch.scores.begin(), scratch.scores.begin() + static_cast<std::ptrdiff_t>(size()));
-        const auto at = scratch.all.begin() + static_cast<std::ptrdiff_t>(wanted - 1);
-        std::nth_element(scratch.all.begin(), at, scratch.all.end());
+    int64_t found = select(limit, scratch);
+    if (found < more) {  // guessed too low: look at all of them
+        scratch.some.assign(scratch.scores.begin(), scratch.scores.begin() + static_cast<std::ptrdiff_t>(size()));
+        const auto at = scratch.some.begin() + static_cast<std::ptrdiff_t>(scratch.taken + more - 1);
+        std::nth_element(scratch.some.begin(), at, scratch.some.end());
         limit = *at;
-        select(limit, wanted, scratch);
+        found = select(limit, scratch);
     }
-    // Without a branch: which of the places are new in this ring cannot be predicted.
-    out.resize(static_cast<size_t>(scratch.places_found));
-    const int32_t last = scratch.limit;
-    const auto nodes = static_cast<int32_t>(size());
+    const uint16_t* scores = scratch.scores.data();
+    limit = lowered(limit, scores, scratch.places.data(), found, more);
+    // Without a branch: which of the places are of this ring cannot be predicted.
+    out.resize(static_cast<size_t>(found));
     int32_t* to = out.data();
-    for (const int32_t *place = scratch.places.data(), *end = place + scratch.places_found; place != end; ++place) {
-        const int32_t score = scores[*place];
-        *to = node_at[std::min(*place, nodes - 1)];
-        to += static_cast<int>(*place < nodes) & static_cast<int>(score > last) & static_cast<int>(score <= limit);
+    for (const int32_t *place = scratch.places.data(), *end = place + found; place != end; ++place) {
+        *to = nodes_[static_cast<size_t>(*place)];
+        to += static_cast<int>(scores[*place] <= limit);
     }
     out.resize(static_cast<size_t>(to - out.data()));
-    scratch.limit = std::max<int32_t>(scratch.limit, limit);
+    scratch.taken += static_cast<int64_t>(out.size());
+    scratch.limit = limit;
 }
 
 }  // namespace nearrow

@@ -30,10 +30,14 @@ inline size_t lines_for(size_t bytes) { return (bytes + sizeof(CacheLine) - 1) /
 // even group, byte j with the bits of node j (low) and node 16 + j (high). `tables`: 16 bytes a group, none above
 // kSketchLevels.
 struct SketchLoops {
-    // scores[32·b + i] = Σ of the table entries that node i of block b looks up. REQUIRES: it stays below 2¹⁶.
-    void (*score)(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores);
-    // Writes to `out` the positions of all scores <= limit, ascending; returns how many. n is a multiple of 32.
-    int64_t (*select)(const uint16_t* scores, int64_t n, uint16_t limit, int32_t* out);
+    // scores[32·b + i] = Σ of the table entries that node i of block b looks up, lowest[b] the least of a block.
+    // REQUIRES: scores stay below 2¹⁶.
+    void (*score)(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores,
+                  uint16_t* lowest);
+    // Writes to `out` the positions of all scores from `first` to `last`, ascending; returns how many. Looks only into
+    // blocks whose lowest score is not above `last`; `lowest` may be read up to the next multiple of 32 blocks.
+    int64_t (*select)(const uint16_t* scores, const uint16_t* lowest, int64_t blocks, uint16_t first, uint16_t last,
+                      int32_t* out);
 };
 
 // The set that belongs to simd().
@@ -49,13 +53,11 @@ struct SketchScratch {
     std::vector<float> differences;
     std::vector<CacheLine> tables;
     std::vector<uint16_t> scores;
-    std::vector<uint16_t> sample;  // of the scores; the first `sorted` are the lowest, in order
-    size_t sorted = 0;
-    std::vector<uint16_t> all;    // the scores once more, to find a limit exactly
-    std::vector<int32_t> places;  // of the scores up to places_limit, room for all
-    int64_t places_found = 0;
-    int32_t places_limit = -1;
-    int32_t limit = -1;  // the largest score of the rings so far
+    std::vector<uint16_t> lowest;  // of each block
+    std::vector<uint16_t> some;    // of either, to find a limit
+    std::vector<int32_t> places;   // of the scores of a ring, room for all
+    int32_t limit = -1;            // the largest score of the rings so far
+    int64_t taken = 0;             // how many they had
 };
 
 // Immutable; any number of threads may use it. REQUIRES: a graph with codes, of any metric but dot.
@@ -80,7 +82,7 @@ class Sketch {
     void learn(const GraphView& graph);
     void encode(const GraphView& graph);
     void make_tables(const float* query, SketchScratch& scratch) const;
-    int64_t select(uint16_t limit, int64_t wanted, SketchScratch& scratch) const;
+    int64_t select(uint16_t limit, SketchScratch& scratch) const;
     uint16_t limit_for(int64_t wanted, SketchScratch& scratch) const;
 
     CodeShape shape_;

@@ -17,14 +17,16 @@ inline void widen(__m256i bytes, __m256i& even, __m256i& odd) {
     odd = _mm256_add_epi16(odd, _mm256_srli_epi16(bytes, 8));
 }
 
-inline void store(__m256i even, __m256i odd, uint16_t* out) {
+// Returns the lower of the sums, eight at a time.
+inline __m128i store(__m256i even, __m256i odd, uint16_t* out) {
     const __m128i e = _mm_add_epi16(_mm256_castsi256_si128(even), _mm256_extracti128_si256(even, 1));
     const __m128i o = _mm_add_epi16(_mm256_castsi256_si128(odd), _mm256_extracti128_si256(odd, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_unpacklo_epi16(e, o));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 8), _mm_unpackhi_epi16(e, o));
+    return _mm_min_epu16(e, o);
 }
 
-void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores) {
+void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores, uint16_t* lowest) {
     const __m256i low_bits = _mm256_set1_epi8(15);
     for (int64_t block = 0; block < blocks; ++block) {
         __m256i even[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
@@ -45,24 +47,30 @@ void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t block
             widen(high, even[1], odd[1]);
         }
         uint16_t* out = scores + block * kSketchBlock;
-        store(even[0], odd[0], out);
-        store(even[1], odd[1], out + 16);
+        const __m128i low = store(even[0], odd[0], out);
+        const __m128i high = store(even[1], odd[1], out + 16);
+        lowest[block] = static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_min_epu16(low, high))));
     }
 }
 
-int64_t select(const uint16_t* scores, int64_t n, uint16_t limit, int32_t* out) {
-    const __m256i wanted = _mm256_set1_epi16(static_cast<short>(limit));
+int64_t select(const uint16_t* scores, const uint16_t* lowest, int64_t blocks, uint16_t first, uint16_t last,
+               int32_t* out) {
+    const __m256i least = _mm256_set1_epi16(static_cast<short>(first));
+    const __m256i most = _mm256_set1_epi16(static_cast<short>(last));
+    const auto inside = [&](__m256i here) {
+        return _mm256_and_si256(_mm256_cmpeq_epi16(_mm256_min_epu16(here, most), here),
+                                _mm256_cmpeq_epi16(_mm256_max_epu16(here, least), here));
+    };
     int64_t found = 0;
-    for (int64_t i = 0; i < n; i += 32) {
-        const auto* at = reinterpret_cast<const __m256i*>(scores + i);
-        const __m256i a = _mm256_loadu_si256(at);
-        const __m256i b = _mm256_loadu_si256(at + 1);
-        const __m256i a_in = _mm256_cmpeq_epi16(_mm256_min_epu16(a, wanted), a);
-        const __m256i b_in = _mm256_cmpeq_epi16(_mm256_min_epu16(b, wanted), b);
+    for (int64_t block = 0; block < blocks; ++block) {
+        if (lowest[block] > last) continue;
+        const auto* at = reinterpret_cast<const __m256i*>(scores + block * kSketchBlock);
+        const __m256i a = inside(_mm256_loadu_si256(at));
+        const __m256i b = inside(_mm256_loadu_si256(at + 1));
         // Packing goes by halves of 128 bits: put them back in order.
-        const __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi16(a_in, b_in), 0xD8);
+        const __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi16(a, b), 0xD8);
         for (auto mask = static_cast<uint32_t>(_mm256_movemask_epi8(both)); mask != 0; mask &= mask - 1) {
-            out[found++] = static_cast<int32_t>(i) + __builtin_ctz(mask);
+            out[found++] = static_cast<int32_t>(block) * kSketchBlock + __builtin_ctz(mask);
         }
     }
     return found;

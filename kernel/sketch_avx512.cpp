@@ -24,14 +24,16 @@ inline __m128i joined(__m512i sums) {
     return _mm_add_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
 
-inline void store(__m512i even, __m512i odd, uint16_t* out) {
+// Returns the lower of the sums, eight at a time.
+inline __m128i store(__m512i even, __m512i odd, uint16_t* out) {
     const __m128i e = joined(even);
     const __m128i o = joined(odd);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_unpacklo_epi16(e, o));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 8), _mm_unpackhi_epi16(e, o));
+    return _mm_min_epu16(e, o);
 }
 
-void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores) {
+void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores, uint16_t* lowest) {
     for (int64_t block = 0; block < blocks; ++block) {
         __m512i even[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
         __m512i odd[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
@@ -58,17 +60,25 @@ void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t block
             widen(high, even[1], odd[1]);
         }
         uint16_t* out = scores + block * kSketchBlock;
-        store(even[0], odd[0], out);
-        store(even[1], odd[1], out + 16);
+        const __m128i low = store(even[0], odd[0], out);
+        const __m128i high = store(even[1], odd[1], out + 16);
+        lowest[block] = static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_min_epu16(low, high))));
     }
 }
 
-int64_t select(const uint16_t* scores, int64_t n, uint16_t limit, int32_t* out) {
-    const __m512i wanted = _mm512_set1_epi16(static_cast<short>(limit));
+int64_t select(const uint16_t* scores, const uint16_t* lowest, int64_t blocks, uint16_t first, uint16_t last,
+               int32_t* out) {
+    const __m512i least = _mm512_set1_epi16(static_cast<short>(first));
+    const __m512i most = _mm512_set1_epi16(static_cast<short>(last));
     int64_t found = 0;
-    for (int64_t i = 0; i < n; i += 32) {
-        for (auto mask = _mm512_cmple_epu16_mask(_mm512_loadu_si512(scores + i), wanted); mask != 0; mask &= mask - 1) {
-            out[found++] = static_cast<int32_t>(i) + __builtin_ctz(mask);
+    for (int64_t begin = 0; begin < blocks; begin += 32) {
+        __mmask32 some = _mm512_cmple_epu16_mask(_mm512_loadu_si512(lowest + begin), most);
+        if (blocks - begin < 32) some &= (1U << (blocks - begin)) - 1;
+        for (; some != 0; some &= some - 1) {
+            const auto at = static_cast<int32_t>((begin + __builtin_ctz(some)) * kSketchBlock);
+            const __m512i here = _mm512_loadu_si512(scores + at);
+            __mmask32 mask = _mm512_mask_cmpge_epu16_mask(_mm512_cmple_epu16_mask(here, most), here, least);
+            for (; mask != 0; mask &= mask - 1) out[found++] = at + __builtin_ctz(mask);
         }
     }
     return found;
