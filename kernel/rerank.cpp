@@ -23,7 +23,7 @@ void Searcher::fetch_row(int32_t node) const {
 // Leaves in nodes_ the candidates, those worth an exact distance by 8-bit codes first; returns how many these are.
 size_t Searcher::refine(int64_t k) {
     const Pool& pool = scratch_.pool;
-    const auto size = static_cast<size_t>(pool.size());
+    auto size = static_cast<size_t>(pool.size());
     nodes_.resize(size);
     for (size_t i = 0; i < size; ++i) {
         nodes_[i] = pool_node(pool.data()[i]);
@@ -33,6 +33,9 @@ size_t Searcher::refine(int64_t k) {
     const auto wanted = static_cast<size_t>(k + std::max({int64_t{4}, k / 5, static_cast<int64_t>(size / 12)}));
     if (size <= wanted) return size;
     if (graph_->code_kind() == CodeKind::four) {
+        // A walk's candidates lie in the order of their 4-bit codes, which puts the nearest ones far to the front.
+        const auto front = static_cast<size_t>(6 * k + 16);
+        if (!scanned_) size = std::min(size, std::max({front, size / 4, wanted}));
         keys_.resize(size);
         const Simd& loops = simd();
         // The nearest by 4-bit codes will be measured whatever their 8-bit codes say.
