@@ -17,6 +17,7 @@
 #include "numbering.h"
 #include "rows.h"
 #include "searcher.h"
+#include "sketches.h"
 #include "string_match.h"
 #include "string_pattern.h"
 
@@ -310,6 +311,7 @@ uint64_t run_set(bool races) {
     measure_halves(digest);
     look_through_columns(digest);
     share_columns(digest);
+    require(score_sketches(digest), "all scores within limits are found");
     build_and_search(Metric::cosine, 37, 4, races ? 500 : 1050, digest);
     build_and_search(Metric::dot, races ? 20 : 130, 8, races ? 400 : 1050, digest);
     build_and_search(Metric::l2, 20, 0, races ? 300 : 600, digest);

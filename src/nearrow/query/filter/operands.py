@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -162,11 +163,12 @@ def one_of(field: Field, operands: Iterable[Any]) -> tuple[Node, bool]:
         given = operands.tolist() if isinstance(operands, np.ndarray) else list(operands)
     if len(given) > IN_VALUES_MAX:
         raise FilterError(f"the list for {field.name!r} has {len(given)} values; the limit is {IN_VALUES_MAX}")
-    values = [value for value in given if value is not None]
-    with_null = len(values) < len(given)
+    kinds = set(map(type, given))
+    with_null = NoneType in kinds
+    values = [value for value in given if value is not None] if with_null else given
     if pt.is_null(field.type) or not values:
         return Constant(False), with_null
-    array = _quick_values(field, values)
+    array = _quick_values(field, values, kinds - {NoneType})
     if array is None:
         nodes = [compare(field, "eq", value) for value in values]
         kept: list[Value] = [node.value for node in nodes if isinstance(node, Compare)]
@@ -179,11 +181,11 @@ def _representation(field: Field) -> pa.DataType:
     return kind if pt.is_string(kind) or pt.is_boolean(kind) or pt.is_floating(kind) else pa.int64()
 
 
-def _quick_values(field: Field, values: list[Any]) -> pa.Array | None:
-    """`values` in one step if all are of exactly the column's Python type, which is the case for large lists."""
+def _quick_values(field: Field, values: list[Any], kinds: set[type]) -> pa.Array | None:
+    """`values`, which are of these `kinds`, in one step if that is exactly the column's Python type, as in large lists."""
     wanted: dict[pa.DataType, type] = {pa.string(): str, pa.int64(): int, pa.bool_(): bool, pa.float64(): float}
     kind = wanted.get(field.type)
-    if kind is None or set(map(type, values)) != {kind}:
+    if kind is None or kinds != {kind}:
         return None
     try:
         array = pa.array(values, field.type)
@@ -194,10 +196,12 @@ def _quick_values(field: Field, values: list[Any]) -> pa.Array | None:
 
 def value_set(field: Field, array: pa.Array) -> Node:
     """An In node over values, distinct if they are not many strings; no values: nothing, one: a comparison."""
-    if not pt.is_string(array.type) or len(array) <= UNIQUE_STRINGS_MAX:
-        array = pc.unique(array)
     if pt.is_integer(array.type):
-        array = pa.array(np.sort(array.to_numpy()))
+        numbers = array.to_numpy()
+        if not bool((numbers[1:] > numbers[:-1]).all()):  # long lists often are in order
+            array = pa.array(np.unique(numbers))
+    elif not pt.is_string(array.type) or len(array) <= UNIQUE_STRINGS_MAX:
+        array = pc.unique(array)
     if len(array) == 0:
         return Constant(False)
     if len(array) == 1:
