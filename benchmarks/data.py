@@ -8,7 +8,6 @@ every engine maps.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.pages import LARGE_PAGE
+from benchmarks import pages
 from benchmarks.synthetic import lognormal_norms, manifold
 
 TRUTH_DEPTH = 100
@@ -111,23 +110,13 @@ def load(name: str, cache: Path | None = None) -> Dataset:
     if not (dataset.folder / "truth.npy").exists():
         dataset.folder.mkdir(parents=True, exist_ok=True)
         base, queries = make()
-        _save_in_large_pages(dataset.folder / "base.npy", base)
+        np.save(dataset.folder / "base.npy", base)
+        pages.write_anew(dataset.folder / "base.npy")  # in large pages, for its rows are read here and there
         np.save(dataset.folder / "queries.npy", queries)
         truth, distances = exact_nearest(base, queries, metric, TRUTH_DEPTH)
         np.save(dataset.folder / "truth_distances.npy", distances)
         np.save(dataset.folder / "truth.npy", truth)
     return dataset
-
-
-def _save_in_large_pages(path: Path, array: np.ndarray) -> None:
-    """np.save, written 2 MiB at a time, as a collection writes its rows: where the file system has large pages they are
-    mapped as such, and reading rows here and there misses the TLB less."""
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    data = buffer.getbuffer()
-    with path.open("wb", buffering=0) as file:
-        for start in range(0, len(data), LARGE_PAGE):
-            file.write(data[start : start + LARGE_PAGE])
 
 
 def distances_to(base: np.ndarray, query: np.ndarray, rows: np.ndarray, metric: str) -> np.ndarray:

@@ -24,10 +24,19 @@ def renew(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if not path.is_file() or path.stat().st_size < 4 * LARGE_PAGE or _share_in_large_pages(path) >= ENOUGH:
             continue
-        _write_anew(path)
+        write_anew(path)
         if _share_in_large_pages(path) < ENOUGH:
             left.append(path)
     return left
+
+
+def write_anew(path: Path) -> None:
+    """The same bytes in new pages, written 2 MiB at a time, as a collection writes its rows."""
+    copy = path.with_name(path.name + ".renewed")
+    with path.open("rb") as source, copy.open("wb", buffering=0) as target:
+        while piece := source.read(LARGE_PAGE):
+            target.write(piece)
+    copy.replace(path)
 
 
 def _share_in_large_pages(path: Path) -> float:
@@ -41,11 +50,3 @@ def _share_in_large_pages(path: Path) -> float:
         name = re.escape(str(path.resolve()))
         found = re.search(name + r"\n(?:\w+:.*\n)*?FilePmdMapped: +(\d+) kB", Path("/proc/self/smaps").read_text())
         return int(found[1]) * 1024 / size if found else 1.0
-
-
-def _write_anew(path: Path) -> None:
-    copy = path.with_name(path.name + ".renewed")
-    with path.open("rb") as source, copy.open("wb", buffering=0) as target:
-        while piece := source.read(LARGE_PAGE):
-            target.write(piece)
-    copy.replace(path)

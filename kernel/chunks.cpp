@@ -49,6 +49,13 @@ std::size_t rows_of(const std::vector<Piece>& pieces) {
     return pieces.empty() ? 0 : pieces.back().before + pieces.back().first + pieces.back().rows;
 }
 
+// How many threads look through so many rows, if `threads` is 0; else that many.
+int threads_for(std::size_t rows, int threads) {
+    if (threads > 0) return std::min(threads, 256);
+    if (rows < kRowsShared) return 1;
+    return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kThreadsMax);
+}
+
 template <class Chunk, class Body>
 void each_piece(std::span<const Chunk> chunks, int threads, const Body& body) {
     const std::vector<Piece> pieces = pieces_of(chunks);
@@ -82,12 +89,6 @@ void match_lists_of_strings(const Wanted& wanted, std::span<const ListChunk> chu
 }
 
 }  // namespace
-
-int threads_for(std::size_t rows, int threads) {
-    if (threads > 0) return std::min(threads, 256);
-    if (rows < kRowsShared) return 1;
-    return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kThreadsMax);
-}
 
 void match_chunks(const StringSet& wanted, std::span<const StringChunk> chunks, int threads, std::uint8_t* bits) {
     match_strings(wanted, chunks, threads, bits);
@@ -133,13 +134,13 @@ std::size_t number_chunks(StringNumbers& numbering, std::span<const StringChunk>
             first;
         return done[i] == rows;
     };
+    const int sharing = threads_for(rows_of(pieces), threads);
     // The first piece teaches which strings there are. Whoever shares the others adds none, so that numbers come in
     // the same order as ever: where a string is new, that is found out afterwards.
     for (std::size_t i = 0; i < pieces.size(); ++i) {
         if (!go_on(i, true)) return pieces[i].before + pieces[i].first + done[i];
-        const int helpers = threads_for(rows_of(pieces), threads);
-        if (i == 0 && helpers > 1)
-            share(pieces.size() - 1, helpers, [&](std::size_t other) { go_on(other + 1, false); });
+        if (i == 0 && sharing > 1)
+            share(pieces.size() - 1, sharing, [&](std::size_t other) { go_on(other + 1, false); });
     }
     return rows_of(pieces);
 }

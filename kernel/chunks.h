@@ -33,9 +33,6 @@ struct ListChunk {
     StringChunk elements;
 };
 
-// How many threads look through so many rows, if `threads` is 0; else that many.
-int threads_for(std::size_t rows, int threads);
-
 // For each chunk (rows + 7) / 8 bytes of bits, one after the other: of each string, whether it is one of those wanted.
 void match_chunks(const StringSet& wanted, std::span<const StringChunk> chunks, int threads, std::uint8_t* bits);
 void match_chunks(const StringPattern& wanted, std::span<const StringChunk> chunks, int threads, std::uint8_t* bits);

@@ -2,7 +2,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#include "sketch.h"
+#include "sketch_sums.h"
 
 namespace nearrow {
 namespace {
@@ -22,15 +22,6 @@ inline void widen(__m512i bytes, __m512i& even, __m512i& odd) {
 inline __m128i joined(__m512i sums) {
     const __m256i half = _mm256_add_epi16(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64(sums, 1));
     return _mm_add_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-}
-
-// Returns the lower of the sums, eight at a time.
-inline __m128i store(__m512i even, __m512i odd, uint16_t* out) {
-    const __m128i e = joined(even);
-    const __m128i o = joined(odd);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_unpacklo_epi16(e, o));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 8), _mm_unpackhi_epi16(e, o));
-    return _mm_min_epu16(e, o);
 }
 
 void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t blocks, uint16_t* scores, uint16_t* lowest) {
@@ -59,10 +50,8 @@ void score(const uint8_t* codes, const uint8_t* tables, int pairs, int64_t block
             widen(low, even[0], odd[0]);
             widen(high, even[1], odd[1]);
         }
-        uint16_t* out = scores + block * kSketchBlock;
-        const __m128i low = store(even[0], odd[0], out);
-        const __m128i high = store(even[1], odd[1], out + 16);
-        lowest[block] = static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_min_epu16(low, high))));
+        lowest[block] = store_block({joined(even[0]), joined(even[1])}, {joined(odd[0]), joined(odd[1])},
+                                    scores + block * kSketchBlock);
     }
 }
 

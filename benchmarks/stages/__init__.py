@@ -45,14 +45,16 @@ def say(*words: object) -> None:
 def opened(plan: Plan, dataset: str, engines: Sequence[str]) -> Iterator[dict[str, Session]]:
     """A process for each engine that has an index; the others are named and left out."""
     sessions: dict[str, Session] = {}
+    files = [cache_folder() / "data" / dataset / "base.npy"]  # once, before anyone maps it
+    for engine in engines:
+        files.extend(index_folder(dataset, engine).rglob("*"))
+    for path in pages.renew(files):
+        say(f"{path} lies in small pages")
     try:
         for engine in engines:
             if not index_folder(dataset, engine).exists():
                 say(f"{engine}: no index of {dataset}, left out")
                 continue
-            files = [cache_folder() / "data" / dataset / "base.npy", *index_folder(dataset, engine).rglob("*")]
-            for path in pages.renew(files):
-                say(f"{engine}: {path.name} lies in small pages")
             try:
                 sessions[engine] = Session(
                     engine, dataset, index_folder(dataset, engine), plan.python, timeout=plan.timeout

@@ -24,10 +24,7 @@ def match_lists(lists: pa.Array, marks: Bits, first: int, elements: int, *, ever
 
     marks: a bit for each of `elements` elements from position `first` of the lists' values on.
     """
-    if len(lists) == 0:
-        return np.zeros(0, np.uint8)
-    wide = pt.is_large_list(lists.type)
-    return _kernel.match_lists(lists.buffers()[1], lists.offset, len(lists), wide, marks, first, elements, every)
+    return _kernel.match_lists(*positions_of(lists), marks, first, elements, every)
 
 
 def positions_of(column: pa.Array) -> Offsets:
