@@ -162,7 +162,8 @@ Buffer build_graph(const Vectors& vectors, Metric metric, const BuildOptions& op
     GrowOptions grow;
     grow.ef = std::max(options.ef_construction, 2);
     grow.candidates = std::max(grow.ef * 3 / 4, 2 * layers[0].select);
-    if (metric == Metric::dot) grow.rule = {1.0F, 1.0F};  // negative products times α would turn the rule around
+    // The order of products scatters candidates in all directions: fewer are in each other's way (docs/decisions).
+    if (metric == Metric::dot) grow.rule = {1.2F, 1.2F};
     Grower grower(coded.rows, layers, grow, team);
     if (!kept.empty()) carry_links(*reuse.graph, place, coded.rows, grow.rule, layers, grower, team);
     std::vector<int32_t> fresh;

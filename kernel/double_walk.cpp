@@ -21,12 +21,13 @@ int32_t next_of(Pool& pool, int& at, const uint32_t* opened) {
 
 }  // namespace
 
-void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* entries, int n_entries, int ef,
-               DoubleScratch& scratch, WalkCounters& counters) {
+void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* entries, int n_entries,
+               const DoubleBeam& beam, DoubleScratch& scratch, WalkCounters& counters) {
     const Simd& loops = simd();
     Pool* const pools[] = {&scratch.by_product, &scratch.by_direction};
+    const int beams[] = {beam.by_product, beam.by_direction};
     int cursors[] = {0, 0};
-    for (Pool* pool : pools) pool->reset(ef);
+    for (int p = 0; p < 2; ++p) pools[p]->reset(beams[p]);
     scratch.visited.resize(level.nodes);
     scratch.opened.resize(level.nodes);
     scratch.expanded.clear();
@@ -50,7 +51,7 @@ void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* e
         const int32_t* const keys[] = {scratch.products.data(), scratch.directions.data()};
         for (int p = 0; p < 2; ++p) {
             const int nearest =
-                loops.absorb(pools[p]->data(), pools[p]->size_of(), ef, fresh, keys[p], n, level.lists, level.width);
+                loops.absorb(pools[p]->data(), pools[p]->size_of(), beams[p], fresh, keys[p], n, level.lists, level.width);
             cursors[p] = std::min(cursors[p], nearest);
         }
     };

@@ -21,9 +21,14 @@ struct DoubleScratch {
     Pool by_direction;
 };
 
-// Fills both pools with the ef nearest nodes found from the entries. Every step expands the best candidate of each
+struct DoubleBeam {
+    int by_product;
+    int by_direction;
+};
+
+// Fills each pool with as many nearest nodes, found from the entries. Every step expands the best candidate of each
 // pool. Deterministic: ties go by node. REQUIRES: scorer.set(node) was called; no entry comes twice.
-void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* entries, int n_entries, int ef,
-               DoubleScratch& scratch, WalkCounters& counters);
+void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* entries, int n_entries,
+               const DoubleBeam& beam, DoubleScratch& scratch, WalkCounters& counters);
 
 }  // namespace nearrow

@@ -7,6 +7,7 @@ namespace {
 
 constexpr int64_t kSmall =
     64;  // nodes of a batch, up to which sharing side work between threads costs more than it saves
+constexpr int kFewByDirection = 4;  // how much narrower the beam may be that looks for the few links by direction
 
 }  // namespace
 
@@ -32,7 +33,7 @@ void Grower::sort_by_place(int level, const int32_t* nodes, int64_t n) {
     if (n <= kSmall || top <= lowest) return;
     team_->each(n, 32, [&](int thread, int64_t begin, int64_t end) {
         Worker& worker = workers_[static_cast<size_t>(thread)];
-        worker.linker.use_products(false);
+        worker.linker.scorer().use_products(false);
         for (int64_t i = begin; i < end; ++i) {
             Arrival& arrival = batch_[static_cast<size_t>(i)];
             worker.linker.scorer().set(arrival.node);
@@ -44,7 +45,7 @@ void Grower::sort_by_place(int level, const int32_t* nodes, int64_t n) {
             arrival.cell =
                 (static_cast<uint64_t>(static_cast<uint32_t>(outer)) << 32) | static_cast<uint32_t>(arrival.entry);
         }
-        worker.linker.use_products(true);
+        worker.linker.scorer().use_products(true);
     });
     std::sort(batch_.begin(), batch_.end());
 }
@@ -77,17 +78,15 @@ void Grower::find_links(Worker& worker, int level, const Arrival& arrival, int32
     } else {
         int32_t entries[2];
         entries[0] = linked(level, enter(worker, level, top, 0));
-        linker.use_products(false);
+        linker.scorer().use_products(false);
         entries[1] = linked(level, enter(worker, level, arrival.level, arrival.entry));
-        walk_both(layer.view(), linker.scorer(), entries, entries[0] == entries[1] ? 1 : 2, options_.ef, worker.both,
-                  worker.counters);
-        linker.use_products(true);
+        linker.scorer().use_products(true);
+        walk_both(layer.view(), linker.scorer(), entries, entries[0] == entries[1] ? 1 : 2,
+                  {options_.ef, options_.ef / kFewByDirection}, worker.both, worker.counters);
         take(worker, worker.both.by_product, arrival.node);
-        linker.extend(worker.candidates, select / 2, worker.chosen);
-        linker.use_products(false);
+        linker.extend(worker.candidates, Linker::by_product(select), worker.chosen);
         take(worker, worker.both.by_direction, arrival.node);
         linker.extend(worker.candidates, select, worker.chosen);
-        linker.use_products(true);
     }
     for (int j = 0; j < select; ++j) {
         out[j] = j < static_cast<int>(worker.chosen.size()) ? worker.chosen[static_cast<size_t>(j)] : -1;

@@ -67,6 +67,7 @@ void Linker::extend(const std::vector<uint64_t>& candidates, int limit, std::vec
         nodes_[i] = pool_node(candidates[i]);
         distances_[i] = pool_key(candidates[i]);
     }
+    if (!rows_->norms.empty()) scorer_.directions(nodes_.data(), static_cast<int>(size), 0, distances_.data());
     const auto to_front = [](auto& values, size_t at) {
         std::rotate(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(at),
                     values.begin() + static_cast<std::ptrdiff_t>(at) + 1);
@@ -87,7 +88,7 @@ void Linker::extend(const std::vector<uint64_t>& candidates, int limit, std::vec
         if (static_cast<int>(out.size()) == limit) return;
         for (size_t i = 1; i < std::min<size_t>(left, kSoon + 1); ++i) pairs_.fetch(nodes_[i]);
         pairs_.set(kept);
-        pairs_(nodes_.data() + 1, static_cast<int>(left - 1), 0, keys_.data());
+        pairs_.directions(nodes_.data() + 1, static_cast<int>(left - 1), 0, keys_.data());
         size_t next = 0;
         for (size_t i = 1; i < left; ++i) {
             const auto apart = static_cast<float>(keys_[i - 1]);
@@ -106,11 +107,11 @@ void Linker::prune(int32_t node, const int32_t* nodes, int n, int limit, std::ve
     scorer_.set(node);
     measure(node, nodes, n, sorted_);
     if (rows_->norms.empty()) return extend(sorted_, limit, out);
-    extend(sorted_, limit / 2, out);
-    use_products(false);
+    extend(sorted_, by_product(limit), out);
+    scorer_.use_products(false);
     measure(node, nodes, n, sorted_);
     extend(sorted_, limit, out);
-    use_products(true);
+    scorer_.use_products(true);
 }
 
 }  // namespace nearrow

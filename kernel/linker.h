@@ -12,9 +12,9 @@ namespace nearrow {
 // What all threads of a build share.
 struct BuildRows {
     CodeRows codes;
-    // For dot: each row's norm as a share of the longest, else empty. Half of a node's links then go by products, half
-    // by directions: the first lead to the long rows that win, the second keep the others within reach
-    // (docs/decisions).
+    // For dot: each row's norm as a share of the longest, else empty. Most of a node's links then go to the largest
+    // products, a few to the nearest directions: the first lead to the long rows that win, the second keep the others
+    // within reach (docs/decisions).
     std::vector<float> norms;
     float unit = 1.0F;  // squared length 1 in 4-bit key units
 };
@@ -42,8 +42,8 @@ class RowScorer {
 };
 
 // When is a candidate's way through a kept link good enough to do without its own? When it is nearer to that one than
-// to the node, the first distance times alpha. While links are free, those between the two factors are taken after all
-// (docs/decisions).
+// to the node, the first distance times alpha; under dot by their directions. While links are free, those between the
+// two factors are taken after all (docs/decisions).
 struct LinkRule {
     float alpha = 1.05F;
     float alpha_to_fill = 1.2F;
@@ -55,16 +55,14 @@ class Linker {
         : rows_(&rows), scorer_(rows, eight), pairs_(rows, eight), rule_(rule) {}
 
     RowScorer& scorer() { return scorer_; }
-    void use_products(bool products) {
-        scorer_.use_products(products);
-        pairs_.use_products(products);
-    }
-    // Prunes a node's neighbours to `limit`; under dot half by products, the rest by directions.
+    // Of `links`, how many go by products under dot, before the rest go by directions.
+    static int by_product(int links) { return links - links / 8; }
+    // Prunes a node's neighbours to `limit`; under dot first by products, the rest by directions.
     void prune(int32_t node, const int32_t* nodes, int n, int limit, std::vector<int32_t>& out);
     // REQUIRES: scorer().set(node). Sorted pool entries of the nodes given, without `node` itself.
     void measure(int32_t node, const int32_t* nodes, int n, std::vector<uint64_t>& out);
-    // Adds to `out`, until it holds `limit`, the best of the sorted candidates by the rule: first those that no kept
-    // one makes doubtful. What `out` holds already is kept without being added again.
+    // REQUIRES: scorer().set(node), candidates sorted. Adds to `out`, until it holds `limit`, the best of them by the
+    // rule: first those that no kept one makes doubtful. What `out` holds already is kept without being added again.
     void extend(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out);
 
   private:
