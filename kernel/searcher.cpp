@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "flat_scan.h"
 
@@ -85,11 +86,29 @@ int32_t Searcher::enter(const Scorer& scorer) {
     return descend(level_at, graph_->levels() - 1, 1, scorer, 0, scratch_, counters);
 }
 
+// When most of the beam is expanded, its front is what will be measured, but for a row or two: these vectors are
+// fetched while the walk goes on.
+class Searcher::FetchAhead {
+  public:
+    FetchAhead(const Searcher& searcher, int64_t wanted, int ef)
+        : searcher_(searcher), rows_(static_cast<int>(wanted + wanted / 5)), from_(ef * 3 / 4) {}
+    void operator()(const Pool& pool, int expanded) const {
+        if (expanded < from_) return;
+        for (int i = 0; i < std::min(expanded, rows_); ++i) searcher_.fetch_row(pool_node(pool.data()[i]));
+        from_ = std::numeric_limits<int>::max();
+    }
+
+  private:
+    const Searcher& searcher_;
+    int rows_;
+    mutable int from_;
+};
+
 template <class Scorer>
 void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, const AcceptBits& accept, Way way) {
     if (accept.data == nullptr) {
         const int32_t entry = enter(scorer);
-        return walk(graph_->level(0), scorer, &entry, 1, ef, scratch_, counters);
+        return walk(graph_->level(0), scorer, &entry, 1, ef, scratch_, counters, FetchAhead{*this, wanted, ef});
     }
     if (way == Way::automatic) way = filtered_.choose(ef, accept);
     scanned_ = filtered_.find(

@@ -33,6 +33,7 @@ class Searcher {
     WalkCounters counters;
 
   private:
+    class FetchAhead;
     struct Hit {
         uint32_t key;
         int64_t position;

@@ -71,8 +71,9 @@ inline __m128i reduce4(const __m256i* sums) {
     return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
 }
 
-// GCC drops `_mm_prefetch` in loops that do nothing else.
-inline void prefetch(const void* data) { __asm__ volatile("prefetcht0 %0" : : "m"(*static_cast<const char*>(data))); }
+// Into the second cache: more lines can be on their way there than to the first. GCC drops `_mm_prefetch` in loops that
+// do nothing else.
+inline void prefetch(const void* data) { __asm__ volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(data))); }
 
 // Every line of a row, wherever in a line it begins; without branches when the number of blocks is known.
 template <int Full>
@@ -213,7 +214,7 @@ int absorb_near(uint64_t* pool, int* size, int capacity, const int32_t* nodes, c
                                    (static_cast<uint64_t>(static_cast<uint32_t>(nodes[j])) << 1);
             if (filled == capacity && entry >= pool[filled - 1]) continue;
             const char* list = reinterpret_cast<const char*>(lists + static_cast<int64_t>(nodes[j]) * width);
-            for (int at = 0; at < 4 * width; at += 64) prefetch(list + at);
+            for (int at = 0; at < 4 * width; at += 64) __builtin_prefetch(list + at);
             const int place = place_of(pool, filled, entry);
             const int end = filled == capacity ? filled - 1 : filled;
             filled = end + 1;

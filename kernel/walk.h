@@ -149,11 +149,17 @@ int32_t descend(const LevelAt& level_at, int top, int lowest, const Scorer& scor
     return entry;
 }
 
+// For walks whose end nobody waits for.
+struct NothingToPrepare {
+    void operator()(const Pool&, int) const {}
+};
+
 // Fills scratch.pool with the ef nearest nodes found from the entries. Two candidates are expanded per step, so that
-// the loads of their neighbours overlap. Deterministic: ties go by node.
-template <class Scorer>
+// the loads of their neighbours overlap. Deterministic: ties go by node. After each step `prepare` may look at the pool
+// and how many of its first entries are expanded, so that what comes after the walk is fetched before its end.
+template <class Scorer, class Prepare = NothingToPrepare>
 void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, int n_entries, int ef,
-          WalkScratch& scratch, WalkCounters& counters) {
+          WalkScratch& scratch, WalkCounters& counters, const Prepare& prepare = {}) {
     Pool& pool = scratch.pool;
     const Simd& loops = simd();
     pool.reset(ef);
@@ -204,6 +210,7 @@ void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, 
         const int nearest = score_from(first, ahead);
         if (nearest < cursor) cursor = nearest;
         while (cursor < pool.size() && (pool.data()[cursor] & 1) != 0) ++cursor;
+        prepare(pool, cursor);
     }
     scratch.visited.clear(scratch.touched, touched);
 }
