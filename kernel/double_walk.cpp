@@ -50,7 +50,7 @@ void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* e
         counters.distances += n;
         const int32_t* const keys[] = {scratch.products.data(), scratch.directions.data()};
         for (int p = 0; p < 2; ++p) {
-            const int nearest = loops.absorb(pools[p]->data(), pools[p]->size_of(), beams[p], fresh, keys[p], n,
+            const int nearest = loops.absorb(pools[p]->buffers(), pools[p]->size_of(), beams[p], fresh, keys[p], n,
                                              level.lists, level.width);
             cursors[p] = std::min(cursors[p], nearest);
         }

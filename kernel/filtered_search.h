@@ -107,7 +107,7 @@ class FilteredSearch {
         scorer(nodes_.data(), static_cast<int>(nodes_.size()), 0, keys_.data());
         counters.distances += static_cast<int64_t>(nodes_.size());
         Pool& pool = scratch.pool;
-        const int lowest = simd().absorb(pool.data(), pool.size_of(), pool.capacity(), nodes_.data(), keys_.data(),
+        const int lowest = simd().absorb(pool.buffers(), pool.size_of(), pool.capacity(), nodes_.data(), keys_.data(),
                                          static_cast<int>(nodes_.size()), graph_->level(0).lists, 0);
         nodes_.clear();
         return lowest;

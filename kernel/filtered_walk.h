@@ -39,7 +39,7 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
             const uint64_t candidate = pool_entry(scratch.keys[static_cast<size_t>(i)], fresh[i]);
             if (candidate < found.worst() && accept(fresh[i])) found.insert(candidate);
         }
-        return loops.absorb(frontier.data(), frontier.size_of(), frontier_size, fresh, scratch.keys.data(), n,
+        return loops.absorb(frontier.buffers(), frontier.size_of(), frontier_size, fresh, scratch.keys.data(), n,
                             level.lists, level.width);
     };
     room(static_cast<size_t>(level.width) + 16);
@@ -110,7 +110,7 @@ bool walk_two_hops(const LevelView& level, const Scorer& scorer, const Accept& a
     const auto score = [&] {
         scorer(passing.data(), n, 0, scratch.keys.data());
         counters.distances += n;
-        const int place = loops.absorb(pool.data(), pool.size_of(), ef, passing.data(), scratch.keys.data(), n,
+        const int place = loops.absorb(pool.buffers(), pool.size_of(), ef, passing.data(), scratch.keys.data(), n,
                                        level.lists, level.width);
         n = 0;
         return place;

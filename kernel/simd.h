@@ -43,9 +43,10 @@ struct Simd {
     int (*collect)(uint32_t* visited, const int32_t* list, int width, uint32_t nodes, int32_t* out);
     // The same without marking.
     int (*peek)(const uint32_t* visited, const int32_t* list, int width, uint32_t nodes, int32_t* out);
-    // Inserts the scored nodes into a sorted pool of at most `capacity` entries ((key, node, expanded), see walk.h)
-    // that has room for 16 more; prefetches their neighbour lists; returns the lowest place changed, or `*size` before.
-    int (*absorb)(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
+    // Inserts the scored nodes into a sorted pool of at most `capacity` entries ((key, node, expanded), see walk.h);
+    // prefetches their neighbour lists; returns the lowest place changed, or `*size` before. buffers[0] is the pool,
+    // with room for 16 entries more, buffers[1] as large: the two may be swapped.
+    int (*absorb)(uint64_t** buffers, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
                   const int32_t* lists, int width);
     // Exact sums in float64 over a row; the query is padded with zeros to a multiple of 32.
     double (*l2_f32)(const void* row, const float* query, int dimension);

@@ -197,8 +197,9 @@ inline int place_of(const uint64_t* pool, int size, uint64_t entry) {
     return low + static_cast<int>(_mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1));
 }
 
-int absorb_near(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
+int absorb_near(uint64_t** buffers, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
                 const int32_t* lists, int width) {
+    uint64_t* pool = buffers[0];
     int filled = *size;
     int lowest = filled;
     for (int i = 0; i < n; i += 8) {

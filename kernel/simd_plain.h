@@ -55,8 +55,9 @@ int peek(const uint32_t* visited, const int32_t* list, int width, uint32_t nodes
     return n;
 }
 
-[[maybe_unused]] int absorb(uint64_t* pool, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
-                            const int32_t* lists, int width) {
+[[maybe_unused]] int absorb(uint64_t** buffers, int* size, int capacity, const int32_t* nodes, const int32_t* keys,
+                            int n, const int32_t* lists, int width) {
+    uint64_t* pool = buffers[0];
     int lowest = *size;
     for (int i = 0; i < n; ++i) {
         const uint64_t entry = (static_cast<uint64_t>(static_cast<uint32_t>(keys[i]) ^ 0x80000000U) << 32) |

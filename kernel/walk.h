@@ -32,8 +32,19 @@ inline int32_t pool_key(uint64_t entry) {
 // The nearest entries so far, sorted; a linear array beats a heap at these sizes.
 class Pool {
   public:
+    Pool() = default;
+    Pool(Pool&&) = default;
+    Pool& operator=(Pool&&) = default;
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+
     void reset(int capacity) {
-        if (static_cast<size_t>(capacity) + 16 > entries_.size()) entries_.resize(static_cast<size_t>(capacity) + 16);
+        const auto room = static_cast<size_t>(capacity) + 16;
+        if (2 * room > room_.size()) {
+            room_.resize(2 * room);
+            buffers_[0] = room_.data();
+            buffers_[1] = room_.data() + room;
+        }
         capacity_ = capacity;
         size_ = 0;
     }
@@ -41,14 +52,16 @@ class Pool {
     int* size_of() { return &size_; }
     int capacity() const { return capacity_; }
     bool full() const { return size_ == capacity_; }
-    uint64_t worst() const { return full() ? entries_[static_cast<size_t>(size_ - 1)] : ~uint64_t{0}; }
-    uint64_t* data() { return entries_.data(); }
-    const uint64_t* data() const { return entries_.data(); }
+    uint64_t worst() const { return full() ? data()[size_ - 1] : ~uint64_t{0}; }
+    uint64_t* data() { return buffers_[0]; }
+    const uint64_t* data() const { return buffers_[0]; }
+    // The entries, and a place for as many: whoever inserts may swap the two.
+    uint64_t** buffers() { return buffers_; }
 
     // Returns where the entry landed, or `size()` when it is too far.
     int insert(uint64_t entry) {
         if (entry >= worst()) return size_;
-        uint64_t* base = entries_.data();
+        uint64_t* base = data();
         int low = 0;
         int count = size_;
         while (count > 0) {
@@ -65,7 +78,8 @@ class Pool {
     }
 
   private:
-    std::vector<uint64_t> entries_;
+    std::vector<uint64_t> room_;
+    uint64_t* buffers_[2] = {nullptr, nullptr};
     int capacity_ = 0;
     int size_ = 0;
 };
@@ -176,7 +190,8 @@ void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, 
         const int32_t* fresh = scratch.touched.data() + first;
         scorer(fresh, n, ahead, scratch.keys.data());
         counters.distances += n;
-        return loops.absorb(pool.data(), pool.size_of(), ef, fresh, scratch.keys.data(), n, level.lists, level.width);
+        return loops.absorb(pool.buffers(), pool.size_of(), ef, fresh, scratch.keys.data(), n, level.lists,
+                            level.width);
     };
     room(static_cast<size_t>(std::max(n_entries, 2 * level.width) + 16));
     touched += static_cast<size_t>(loops.collect(visited, entries, n_entries, nodes, scratch.touched.data()));
