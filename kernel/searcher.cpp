@@ -9,7 +9,8 @@
 namespace nearrow {
 namespace {
 
-constexpr double kMissAllowed = 0.65;  // of the misses that a target recall would allow
+constexpr size_t kFetchedBytes = 4 << 20;  // of vectors, before a walk ends: a part of the last cache
+constexpr double kMissAllowed = 0.65;      // of the misses that a target recall would allow
 
 // Exact distances as walk keys, for graphs without codes.
 struct FloatScorer {
@@ -87,11 +88,13 @@ int32_t Searcher::enter(const Scorer& scorer) {
 }
 
 // When most of the beam is expanded, its front is what will be measured, but for a row or two: these vectors are
-// fetched while the walk goes on.
+// fetched while the walk goes on, unless there are so many that they would push each other out.
 class Searcher::FetchAhead {
   public:
-    FetchAhead(const Searcher& searcher, int64_t wanted, int ef)
-        : searcher_(searcher), rows_(static_cast<int>(wanted + wanted / 5)), from_(ef * 3 / 4) {}
+    FetchAhead(const Searcher& searcher, int64_t wanted, int ef) : searcher_(searcher), from_(ef - ef / 4) {
+        const auto room = static_cast<int64_t>(kFetchedBytes / searcher.vectors_->row_bytes());
+        rows_ = static_cast<int>(std::min(wanted + wanted / 5, room));
+    }
     void operator()(const Pool& pool, int expanded) const {
         if (expanded < from_) return;
         for (int i = 0; i < std::min(expanded, rows_); ++i) searcher_.fetch_row(pool_node(pool.data()[i]));
@@ -100,7 +103,7 @@ class Searcher::FetchAhead {
 
   private:
     const Searcher& searcher_;
-    int rows_;
+    int rows_ = 0;
     mutable int from_;
 };
 
