@@ -63,6 +63,8 @@ extern const Simd simd_scalar;
 #if defined(__x86_64__)
 extern const Simd simd_avx2;
 extern const Simd simd_avx512;
+int absorb_avx512(uint64_t** buffers, int* size, int capacity, const int32_t* nodes, const int32_t* keys, int n,
+                  const int32_t* lists, int width);
 #elif defined(__aarch64__)
 extern const Simd simd_neon;
 extern const Simd simd_neon_dot;
