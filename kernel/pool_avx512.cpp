@@ -76,6 +76,7 @@ int absorb_avx512(uint64_t** buffers, int* size, int capacity, const int32_t* no
         uint64_t sorted[kBatch];
         int places[kBatch];
         int count = 0;
+        uint32_t ranks = 0;  // those given out
         for (; near != 0; near &= near - 1) {
             const int j = i + __builtin_ctz(near);
             const uint64_t entry = (static_cast<uint64_t>(static_cast<uint32_t>(keys[j]) ^ 0x80000000U) << 32) |
@@ -84,7 +85,10 @@ int absorb_avx512(uint64_t** buffers, int* size, int capacity, const int32_t* no
             // 128 bytes in a finished graph, half as much again while it is built.
             for (int at = 0; at < 4 * width; at += 64) _mm_prefetch(list + at, _MM_HINT_T0);
             const __m512i wanted = _mm512_set1_epi64(static_cast<long long>(entry));
-            const int rank = rank_of(batch, wanted);
+            int rank = rank_of(batch, wanted);
+            // A damaged list may name a node twice: equal entries come one after the other.
+            while ((ranks >> rank & 1) != 0) ++rank;
+            ranks |= uint32_t{1} << rank;
             sorted[rank] = entry;
             places[rank] = place_of(from, filled, entry, wanted);
             ++count;
