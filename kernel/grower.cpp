@@ -74,7 +74,7 @@ void Grower::find_links(Worker& worker, int level, const Arrival& arrival, int32
         const int32_t entry = linked(level, enter(worker, level, arrival.level, arrival.entry));
         walk(layer.view(), linker.scorer(), &entry, 1, options_.ef, worker.scratch, worker.counters);
         take(worker, worker.scratch.pool, arrival.node);
-        linker.extend(worker.candidates, select, worker.chosen);
+        linker.extend(worker.candidates, Keys::distances, select, worker.chosen);
     } else {
         int32_t entries[2];
         entries[0] = linked(level, enter(worker, level, top, 0));
@@ -82,11 +82,11 @@ void Grower::find_links(Worker& worker, int level, const Arrival& arrival, int32
         entries[1] = linked(level, enter(worker, level, arrival.level, arrival.entry));
         linker.scorer().use_products(true);
         walk_both(layer.view(), linker.scorer(), entries, entries[0] == entries[1] ? 1 : 2,
-                  {options_.ef, options_.ef / kFewByDirection}, worker.both, worker.counters);
+                  {options_.ef, std::max(options_.ef / kFewByDirection, 1)}, worker.both, worker.counters);
         take(worker, worker.both.by_product, arrival.node);
-        linker.extend(worker.candidates, Linker::by_product(select), worker.chosen);
+        linker.extend(worker.candidates, Keys::products, Linker::by_product(select), worker.chosen);
         take(worker, worker.both.by_direction, arrival.node);
-        linker.extend(worker.candidates, select, worker.chosen);
+        linker.extend(worker.candidates, Keys::distances, select, worker.chosen);
     }
     for (int j = 0; j < select; ++j) {
         out[j] = j < static_cast<int>(worker.chosen.size()) ? worker.chosen[static_cast<size_t>(j)] : -1;

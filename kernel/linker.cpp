@@ -56,7 +56,7 @@ void Linker::measure(int32_t node, const int32_t* nodes, int n, std::vector<uint
     out.erase(std::unique(out.begin(), out.end()), out.end());
 }
 
-void Linker::extend(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out) {
+void Linker::extend(const std::vector<uint64_t>& candidates, Keys keys, int limit, std::vector<int32_t>& out) {
     const size_t before = out.size();
     const size_t size = candidates.size();
     nodes_.resize(size);
@@ -67,7 +67,7 @@ void Linker::extend(const std::vector<uint64_t>& candidates, int limit, std::vec
         nodes_[i] = pool_node(candidates[i]);
         distances_[i] = pool_key(candidates[i]);
     }
-    if (!rows_->norms.empty()) scorer_.directions(nodes_.data(), static_cast<int>(size), 0, distances_.data());
+    if (keys == Keys::products) scorer_.directions(nodes_.data(), static_cast<int>(size), 0, distances_.data());
     const auto to_front = [](auto& values, size_t at) {
         std::rotate(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(at),
                     values.begin() + static_cast<std::ptrdiff_t>(at) + 1);
@@ -106,11 +106,11 @@ void Linker::prune(int32_t node, const int32_t* nodes, int n, int limit, std::ve
     out.clear();
     scorer_.set(node);
     measure(node, nodes, n, sorted_);
-    if (rows_->norms.empty()) return extend(sorted_, limit, out);
-    extend(sorted_, by_product(limit), out);
+    if (rows_->norms.empty()) return extend(sorted_, Keys::distances, limit, out);
+    extend(sorted_, Keys::products, by_product(limit), out);
     scorer_.use_products(false);
     measure(node, nodes, n, sorted_);
-    extend(sorted_, limit, out);
+    extend(sorted_, Keys::distances, limit, out);
     scorer_.use_products(true);
 }
 

@@ -49,6 +49,9 @@ struct LinkRule {
     float alpha_to_fill = 1.2F;
 };
 
+// What sorted candidates are sorted by. The rule needs distances: of those sorted by products they are measured anew.
+enum class Keys { distances, products };
+
 class Linker {
   public:
     Linker(const BuildRows& rows, const LinkRule& rule, bool eight)
@@ -63,7 +66,7 @@ class Linker {
     void measure(int32_t node, const int32_t* nodes, int n, std::vector<uint64_t>& out);
     // REQUIRES: scorer().set(node), candidates sorted. Adds to `out`, until it holds `limit`, the best of them by the
     // rule: first those that no kept one makes doubtful. What `out` holds already is kept without being added again.
-    void extend(const std::vector<uint64_t>& candidates, int limit, std::vector<int32_t>& out);
+    void extend(const std::vector<uint64_t>& candidates, Keys keys, int limit, std::vector<int32_t>& out);
 
   private:
     const BuildRows* rows_;

@@ -74,6 +74,16 @@ def test_dot_finds_long_rows() -> None:
     assert HnswIndex.build(rows, "dot", threads=3).graph.buffer == index.graph.buffer
 
 
+@pytest.mark.parametrize("beam", [1, 2, 3])
+def test_dot_builds_with_the_narrowest_beams(beam: int) -> None:
+    """The few links by direction are looked for with a part of the beam, which is never none of it."""
+    rows = draw(1000, 24)
+    index = HnswIndex.build(rows, "dot", ef_construction=beam)
+    assert index.check() == []
+    true = flat_search(Vectors(rows), "dot", rows[:50], 10)[0]
+    assert recall(index.search(rows[:50], 10, ef_search=500)[0], true) >= 0.95
+
+
 @pytest.mark.parametrize("dimension", [1, 2, 7, 16, 63, 64, 65, 127, 129, 200, 1030])
 def test_every_dimension(dimension: int) -> None:
     rows, queries = draw(600, dimension), draw(30, dimension, seed=1)

@@ -63,6 +63,11 @@ def test_damaged_graphs_are_refused_or_harmless(tmp_path: Path) -> None:
             attempt(data)
         for value in (0, 0x7F, 0x80, 0xFF):
             attempt(good[:4096] + bytes([value]) * (len(good) - 4096))
+        data = bytearray(good)  # every list names its first neighbours several times
+        offset, length = np.frombuffer(data, np.uint64, 2, 232 + 16 * 3).tolist()
+        lists = np.frombuffer(data, np.int32, length // 4, offset).reshape(400, -1)
+        lists[:] = np.repeat(lists[:, : lists.shape[1] // 4], 4, axis=1)
+        attempt(data)
         print(refused, used)
         """
     )
