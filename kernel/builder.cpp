@@ -66,17 +66,17 @@ std::vector<Draw> draw_nodes(const std::vector<int32_t>& first, const std::vecto
 class CodedRows {
   public:
     CodedRows(const Vectors& vectors, const Codebook& book, const std::vector<int32_t>& leader, Team& team) {
-        const auto plane = static_cast<size_t>(row_bytes(book.shape));
-        high_ = Buffer(leader.size() * plane + 64);
-        low_ = Buffer(leader.size() * plane + 64);
+        const size_t stride = row_stride(static_cast<size_t>(row_bytes(book.shape)));
+        high_ = Buffer(leader.size() * stride + 64);
+        low_ = Buffer(leader.size() * stride + 64);
         auto* high = reinterpret_cast<uint8_t*>(high_.data());
         auto* low = reinterpret_cast<uint8_t*>(low_.data());
-        rows.codes = {high, plane, low, plane, book.shape};
+        rows.codes = {high, stride, low, stride, book.shape};
         std::vector<double> squares(leader.size());
         team.each(static_cast<int64_t>(leader.size()), 256, [&](int, int64_t begin, int64_t end) {
             Encoder encoder(vectors, book);
             for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-                pack_planes(book.shape, encoder.encode(leader[i]), high + i * plane, low + i * plane);
+                pack_planes(book.shape, encoder.encode(leader[i]), high + i * stride, low + i * stride);
                 squares[i] = encoder.square();
             }
         });

@@ -10,12 +10,14 @@ namespace {
 
 constexpr float kFourLow = -67.0F;  // 4·15 − t must fit a signed byte
 constexpr float kFourHigh = 127.0F;
-constexpr double kShares[] = {0.98, 0.99, 0.995, 0.998, 0.9995, 1.0};  // of the values that a range holds; ascending
 
-size_t padded(int dimension) { return static_cast<size_t>((dimension + 127) / 128 * 128); }
+}  // namespace
 
-// Loads a row as float32, scaled to unit length unless the metric is l2; returns ‖row‖². `out` is padded as queries
-// are.
+CodeShape shape_of(int dimensions) {
+    const int left = dimensions % 128;
+    return {dimensions, dimensions / 128, (((left + 1) / 2) + 7) / 8 * 8};
+}
+
 double load_row(const Vectors& vectors, Metric metric, int64_t position, float* out) {
     const int dimension = vectors.dimension();
     const void* row = vectors.row(position);
@@ -34,125 +36,16 @@ double load_row(const Vectors& vectors, Metric metric, int64_t position, float* 
     return square;
 }
 
-struct Candidate {
-    std::vector<float> origin;
-    float step = 1.0F;
-};
-
-// What the 4-bit codes lose of the rows: they decide the walk, so their error decides the range.
-double error_of(const Candidate& candidate, const std::vector<float>& rows, size_t width, int dimension) {
-    const float inverse = 1.0F / candidate.step;
-    std::vector<float> shift(width, 0.0F);
-    for (size_t j = 0; j < candidate.origin.size(); ++j) shift[j] = -candidate.origin[j] / candidate.step;
-    std::vector<int16_t> codes(width);
-    double error = 0.0;
-    for (size_t at = 0; at < rows.size(); at += width) {
-        const float* row = rows.data() + at;
-        simd().quantise(row, shift.data(), inverse, 0.0F, 255.0F, static_cast<int>(width), codes.data());
-        float sum = 0.0F;
-        for (int j = 0; j < dimension; ++j) {
-            const float four = static_cast<float>(codes[static_cast<size_t>(j)] & ~15) + 7.5F;
-            const float lost = row[j] - (candidate.origin[static_cast<size_t>(j)] + four * candidate.step);
-            sum += lost * lost;
-        }
-        error += static_cast<double>(sum);
-    }
-    return error;
-}
-
-}  // namespace
-
-CodeShape shape_of(int dimensions) {
-    const int left = dimensions % 128;
-    return {dimensions, dimensions / 128, (((left + 1) / 2) + 7) / 8 * 8};
-}
-
-Codebook train_codebook(const Vectors& vectors, Metric metric, const std::vector<int64_t>& sample, Team& team) {
-    Codebook book;
-    book.metric = metric;
-    book.dimension = vectors.dimension();
-    book.shape = shape_of(book.dimension);
-    book.origin.assign(static_cast<size_t>(book.dimension), 0.0F);
-    if (sample.empty()) return book;
-
-    const auto dimension = static_cast<size_t>(book.dimension);
-    const size_t width = padded(book.dimension);
-    const size_t count = sample.size();
-    std::vector<float> rows(count * width, 0.0F);
-    team.each(static_cast<int64_t>(count), 32, [&](int, int64_t begin, int64_t end) {
-        for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
-            load_row(vectors, metric, sample[i], rows.data() + i * width);
-    });
-
-    std::vector<float> mean(dimension);
-    std::vector<float> middle(dimension);
-    float lowest = rows[0];
-    float highest = rows[0];
-    for (size_t j = 0; j < dimension; ++j) {
-        double sum = 0.0;
-        float low = rows[j];
-        float high = rows[j];
-        for (size_t i = 0; i < count; ++i) {
-            const float value = rows[i * width + j];
-            sum += value;
-            low = std::min(low, value);
-            high = std::max(high, value);
-        }
-        mean[j] = static_cast<float>(sum / static_cast<double>(count));
-        middle[j] = 0.5F * (low + high);
-        lowest = std::min(lowest, low);
-        highest = std::max(highest, high);
-    }
-    const std::vector<float> common(dimension, 0.5F * (lowest + highest));
-    const std::vector<float>* centres[] = {&mean, &middle, &common};
-
-    // Each centre with ranges that hold most of the values: outliers are clipped rather than stretch the step.
-    std::vector<Candidate> candidates(std::size(centres) * std::size(kShares));
-    team.each(std::size(centres), 1, [&](int, int64_t begin, int64_t) {
-        const std::vector<float>& centre = *centres[begin];
-        std::vector<float> spread(count * dimension);
-        for (size_t i = 0; i < count; ++i) {
-            for (size_t j = 0; j < dimension; ++j)
-                spread[i * dimension + j] = std::abs(rows[i * width + j] - centre[j]);
-        }
-        auto from = spread.begin();
-        for (size_t s = 0; s < std::size(kShares); ++s) {
-            const auto at =
-                spread.begin() + static_cast<std::ptrdiff_t>(kShares[s] * static_cast<double>(spread.size() - 1));
-            std::nth_element(from, at, spread.end());
-            from = at;
-            const float step = *at / 127.5F;
-            if (!(step > 0.0F) || !std::isfinite(*at) || !std::isfinite(1.0F / step)) continue;
-            Candidate& candidate = candidates[static_cast<size_t>(begin) * std::size(kShares) + s];
-            candidate.step = step;
-            candidate.origin.resize(dimension);
-            for (size_t j = 0; j < dimension; ++j) candidate.origin[j] = centre[j] - *at;
-        }
-    });
-    std::vector<double> errors(candidates.size(), -1.0);
-    team.each(static_cast<int64_t>(candidates.size()), 1, [&](int, int64_t at, int64_t) {
-        const auto i = static_cast<size_t>(at);
-        if (!candidates[i].origin.empty()) errors[i] = error_of(candidates[i], rows, width, book.dimension);
-    });
-    Candidate best;
-    double best_error = -1.0;
-    for (size_t i = 0; i < candidates.size(); ++i) {
-        if (errors[i] < 0.0 || (best_error >= 0.0 && errors[i] >= best_error)) continue;
-        best_error = errors[i];
-        best = candidates[i];
-    }
-    if (best_error >= 0.0) {
-        book.step = best.step;
-        book.origin = best.origin;
-    } else {
-        book.origin = mean;  // all rows are equal: any step will do
-    }
-    return book;
+const float* Codebook::coded_values(const float* vector, std::vector<float>& room) const {
+    if (coded.empty()) return vector;
+    room.resize(padded(shape.dimensions));
+    for (size_t j = 0; j < coded.size(); ++j) room[j] = vector[coded[j]];
+    return room.data();
 }
 
 Encoder::Encoder(const Vectors& vectors, const Codebook& book) : vectors_(&vectors), book_(&book) {
-    const size_t n = padded(book.dimension);
-    values_.assign(n, 0.0F);
+    const size_t n = padded(book.shape.dimensions);
+    values_.assign(padded(book.dimension), 0.0F);
     shift_.assign(n, 0.0F);
     codes_.assign(n, 0);
     for (size_t j = 0; j < book.origin.size(); ++j) shift_[j] = -book.origin[j] / book.step;
@@ -160,8 +53,8 @@ Encoder::Encoder(const Vectors& vectors, const Codebook& book) : vectors_(&vecto
 
 const int16_t* Encoder::encode(int64_t position) {
     square_ = load_row(*vectors_, book_->metric, position, values_.data());
-    simd().quantise(values_.data(), shift_.data(), 1.0F / book_->step, 0.0F, 255.0F, static_cast<int>(values_.size()),
-                    codes_.data());
+    simd().quantise(book_->coded_values(values_.data(), picked_), shift_.data(), 1.0F / book_->step, 0.0F, 255.0F,
+                    static_cast<int>(codes_.size()), codes_.data());
     return codes_.data();
 }
 
@@ -196,7 +89,8 @@ void CodeQuery::spread(const CodeShape& shape, const int16_t* linear, std::vecto
 }
 
 void CodeQuery::prepare(const Codebook& book, const float* query, double norm) {
-    const size_t n = padded(book.dimension);
+    const size_t n = padded(book.shape.dimensions);
+    values_ = book.coded_values(query, picked_);
     linear_.resize(n);
     const Simd& loops = simd();
     if (shifts_of_ != &book || shift_four_.size() != n) {
@@ -210,18 +104,19 @@ void CodeQuery::prepare(const Codebook& book, const float* query, double norm) {
     }
     scale_ = static_cast<float>((book.metric != Metric::l2 && norm > 0.0 ? 1.0 / norm : 1.0) /
                                 static_cast<double>(book.step));
-    loops.quantise(query, shift_eight_.data(), scale_, 0.0F, 255.0F, static_cast<int>(n), linear_.data());
+    loops.quantise(values_, shift_eight_.data(), scale_, 0.0F, 255.0F, static_cast<int>(n), linear_.data());
     spread(book.shape, linear_.data(), eight_);
-    loops.quantise(query, shift_four_.data(), scale_ * 0.5F, kFourLow, kFourHigh, static_cast<int>(n), linear_.data());
+    loops.quantise(values_, shift_four_.data(), scale_ * 0.5F, kFourLow, kFourHigh, static_cast<int>(n),
+                   linear_.data());
     spread(book.shape, linear_.data(), four_);
     int32_t squares = 0;
     for (const int8_t t : four_) squares += t * t;
     four_offset_ = squares / 16;
 }
 
-const float* CodeQuery::units(const float* query) {
+const float* CodeQuery::units() {
     units_.resize(shift_eight_.size());
-    for (size_t j = 0; j < units_.size(); ++j) units_[j] = query[j] * scale_ + shift_eight_[j];
+    for (size_t j = 0; j < units_.size(); ++j) units_[j] = values_[j] * scale_ + shift_eight_[j];
     return units_.data();
 }
 

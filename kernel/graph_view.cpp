@@ -49,6 +49,27 @@ const std::byte* GraphView::section(Section section, uint64_t expected) const {
     return buffer_.data() + entry.offset;
 }
 
+void GraphView::read_codebook() {
+    const GraphHeader& h = header_;
+    codebook_.metric = static_cast<Metric>(h.metric);
+    codebook_.dimension = static_cast<int>(h.dimension);
+    codebook_.step = h.step;
+    const bool some = (h.flags & kSomeCoded) != 0;
+    const uint32_t count = some ? h.coded : h.dimension;
+    if (count < 1 || count > h.dimension) corrupt("coded dimensions out of range");
+    codebook_.shape = shape_of(static_cast<int>(count));
+    const auto* origin = reinterpret_cast<const float*>(section(kOrigin, count * (some ? 8ULL : 4ULL)));
+    codebook_.origin.assign(origin, origin + count);
+    if (!some) return;
+    codebook_.coded.resize(count);
+    std::memcpy(codebook_.coded.data(), origin + count, count * sizeof(int32_t));
+    int32_t before = -1;
+    for (const int32_t dimension : codebook_.coded) {
+        if (dimension <= before || dimension >= codebook_.dimension) corrupt("coded dimensions out of order");
+        before = dimension;
+    }
+}
+
 GraphView::GraphView(std::span<const std::byte> buffer) : buffer_(buffer) {
     if (buffer.size() < kPage) corrupt("shorter than its header");
     if (reinterpret_cast<uintptr_t>(buffer.data()) % 8 != 0)
@@ -63,7 +84,8 @@ GraphView::GraphView(std::span<const std::byte> buffer) : buffer_(buffer) {
     }
     std::memset(page.data() + offsetof(GraphHeader, header_crc), 0, sizeof header_.header_crc);
     if (crc32c(page.data(), kPage) != header_.header_crc) corrupt("header checksum mismatch");
-    if (header_.flags != 0) throw Incompatible("graph file: it uses a feature that this Nearrow lacks; upgrade it");
+    if ((header_.flags & ~(kSomeCoded | kSpacedRows)) != 0)
+        throw Incompatible("graph file: it uses a feature that this Nearrow lacks; upgrade it");
 
     // The checksum says that the header is what was written; the checks below that it was written sanely.
     const GraphHeader& h = header_;
@@ -85,20 +107,17 @@ GraphView::GraphView(std::span<const std::byte> buffer) : buffer_(buffer) {
         layer_entries += h.level_nodes[level] * h.m;
     }
 
-    codebook_.metric = static_cast<Metric>(h.metric);
-    codebook_.dimension = static_cast<int>(h.dimension);
-    codebook_.step = h.step;
-    codebook_.shape = shape_of(codebook_.dimension);
-    const auto* origin = reinterpret_cast<const float*>(section(kOrigin, h.dimension * 4ULL));
-    codebook_.origin.assign(origin, origin + h.dimension);
-
+    read_codebook();
     const auto plane = static_cast<uint64_t>(row_bytes(codebook_.shape));
     const bool joined = code_kind() == CodeKind::eight;
-    const auto* high = section(kHigh, h.nodes * plane * (joined ? 2 : 1));
-    const auto* low = section(kLow, joined ? 0 : h.nodes * plane);
+    const uint64_t bytes = joined ? 2 * plane : plane;
+    const uint64_t stride = (h.flags & kSpacedRows) != 0 ? h.stride : bytes;
+    if (stride < bytes || stride >= bytes + 64) corrupt("rows of codes have the wrong distance");
+    const auto* high = section(kHigh, h.nodes * stride);
+    const auto* low = section(kLow, joined ? 0 : h.nodes * stride);
     codes_.shape = codebook_.shape;
     codes_.high = reinterpret_cast<const uint8_t*>(high);
-    codes_.high_stride = static_cast<size_t>(joined ? 2 * plane : plane);
+    codes_.high_stride = static_cast<size_t>(stride);
     codes_.low = joined ? codes_.high + plane : reinterpret_cast<const uint8_t*>(low);
     codes_.low_stride = codes_.high_stride;
 

@@ -26,6 +26,8 @@ struct Incompatible : std::runtime_error {
 };
 
 constexpr uint32_t kGraphVersion = 1;
+constexpr uint32_t kSomeCoded = 1;   // a flag: not all dimensions have codes
+constexpr uint32_t kSpacedRows = 2;  // a flag: rows of codes are farther apart than they are long
 constexpr size_t kPage = 4096;
 constexpr int kLevelsMax = 16;
 constexpr int kCurveMax = 16;
@@ -33,7 +35,7 @@ constexpr int kCurveMax = 16;
 enum class CodeKind : uint32_t { none = 0, four = 4, eight = 8 };
 
 enum Section : int {
-    kOrigin,     // float32[dimension]
+    kOrigin,     // float32[c], c the dimensions that have codes; with kSomeCoded followed by int32[c]: which these are
     kHigh,       // high nibbles by node; with 8-bit walks both planes side by side
     kLow,        // low nibbles by node; with 8-bit walks empty
     kLists,      // int32[nodes][width]: neighbours at level 0, −1 after the last
@@ -78,6 +80,8 @@ struct GraphHeader {
         uint64_t length;
     } sections[kSections];
     CurvePoint curve[kCurveMax];
+    uint32_t coded;   // with kSomeCoded: how many dimensions have codes
+    uint32_t stride;  // with kSpacedRows: bytes from one row of codes to the next
 };
 static_assert(sizeof(GraphHeader) < kPage);
 
@@ -134,6 +138,7 @@ class GraphView {
 
   private:
     const std::byte* section(Section section, uint64_t expected) const;
+    void read_codebook();
 
     std::span<const std::byte> buffer_;
     GraphHeader header_{};

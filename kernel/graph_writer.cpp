@@ -48,6 +48,8 @@ Buffer write_graph(const GraphParts& parts, const BuildOptions& options, double 
 
     const bool joined = parts.kind == CodeKind::eight;
     const auto plane = static_cast<size_t>(row_bytes(parts.book->shape));
+    const size_t row = joined ? 2 * plane : plane;
+    const size_t stride = row_stride(row);
     const auto width = static_cast<size_t>(layers[0].limit);
     const bool duplicates = static_cast<int64_t>(nodes) != parts.rows;
     size_t layer_bytes = 0;
@@ -55,9 +57,9 @@ Buffer write_graph(const GraphParts& parts, const BuildOptions& options, double 
         layer_bytes += static_cast<size_t>(layers[level].nodes) * static_cast<size_t>(layers[level].limit) * 4;
     }
     const size_t lengths[kSections] = {
-        parts.book->origin.size() * 4,
-        nodes * plane * (joined ? 2 : 1),
-        joined ? 0 : nodes * plane,
+        (parts.book->origin.size() + parts.book->coded.size()) * 4,
+        nodes * stride,
+        joined ? 0 : nodes * stride,
         nodes * width * 4,
         layer_bytes,
         static_cast<size_t>(parts.rows) * 4,
@@ -69,6 +71,9 @@ Buffer write_graph(const GraphParts& parts, const BuildOptions& options, double 
     GraphHeader header{};
     std::memcpy(header.magic, "NRRWGRPH", 8);
     header.version = kGraphVersion;
+    header.flags = (parts.book->coded.empty() ? 0 : kSomeCoded) | (stride == row ? 0 : kSpacedRows);
+    header.coded = static_cast<uint32_t>(parts.book->coded.size());
+    header.stride = stride == row ? 0 : static_cast<uint32_t>(stride);
     header.metric = static_cast<uint32_t>(parts.metric);
     header.code_kind = static_cast<uint32_t>(parts.kind);
     header.dimension = static_cast<uint32_t>(parts.book->dimension);
@@ -94,10 +99,11 @@ Buffer write_graph(const GraphParts& parts, const BuildOptions& options, double 
 
     Buffer buffer(offset);
     const auto at = [&](Section section) { return buffer.data() + header.sections[section].offset; };
-    std::memcpy(at(kOrigin), parts.book->origin.data(), lengths[kOrigin]);
+    const size_t origins = parts.book->origin.size() * 4;
+    std::memcpy(at(kOrigin), parts.book->origin.data(), origins);
+    std::copy(parts.book->coded.begin(), parts.book->coded.end(), reinterpret_cast<int32_t*>(at(kOrigin) + origins));
     auto* high = reinterpret_cast<uint8_t*>(at(kHigh));
     auto* low = joined ? high + plane : reinterpret_cast<uint8_t*>(at(kLow));
-    const size_t stride = joined ? 2 * plane : plane;
     auto* lists = reinterpret_cast<int32_t*>(at(kLists));
     team.each(static_cast<int64_t>(nodes), 1024, [&](int, int64_t begin, int64_t end) {
         for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {

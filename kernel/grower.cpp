@@ -72,7 +72,7 @@ void Grower::find_links(Worker& worker, int level, const Arrival& arrival, int32
     worker.chosen.clear();
     if (rows_->norms.empty()) {
         const int32_t entry = linked(level, enter(worker, level, arrival.level, arrival.entry));
-        walk(layer.view(), linker.scorer(), &entry, 1, options_.ef, worker.scratch, worker.counters);
+        walk(layer.view(), linker.scorer(), &entry, 1, {options_.ef, options_.ef}, worker.scratch, worker.counters);
         take(worker, worker.scratch.pool, arrival.node);
         linker.extend(worker.candidates, Keys::distances, select, worker.chosen);
     } else {
@@ -270,7 +270,7 @@ void Grower::connect_orphans(int level) {
         const int32_t entry = 0;
         RowScorer& scorer = worker.linker.scorer();
         scorer.set(orphan);
-        walk(layer.view(), scorer, &entry, 1, options_.ef, worker.scratch, worker.counters);
+        walk(layer.view(), scorer, &entry, 1, {options_.ef, options_.ef}, worker.scratch, worker.counters);
         bool attached = false;
         for (int i = 0; i < worker.scratch.pool.size() && !attached; ++i) {
             attached = attach(orphan, pool_node(worker.scratch.pool.data()[i]));

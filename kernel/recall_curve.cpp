@@ -8,8 +8,9 @@
 namespace nearrow {
 namespace {
 
-constexpr int kBeams[kCurveMax] = {10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512};
+constexpr int kBeams[kCurveMax] = {6, 8, 10, 13, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
 constexpr int kWide = 96;         // beyond this beam half of the queries do: what they miss is little and costs most
+constexpr int kHundred = 32;      // the narrowest beam at which a hundred neighbours are asked for
 constexpr int kTruth = 100;       // neighbours known exactly per query
 constexpr int kTruthPool = 192;   // the nearest by 8-bit codes, from which they are chosen
 constexpr int32_t kBlock = 2048;  // nodes scanned by all queries of a group while they are in the cache
@@ -98,7 +99,7 @@ std::vector<CurvePoint> run(const CurveInput& input, const GraphView& graph, con
                 searcher.search(sample.query.data(), 10, beam, {}, positions, distances);
                 ones[i] = common(sample.truth, positions, 1);
                 tens[i] = common(sample.truth, positions, 10);
-                if (beam < kWide) continue;
+                if (beam < kHundred) continue;
                 searcher.search(sample.query.data(), kTruth, beam, {}, positions, distances);
                 hundreds[i] = common(sample.truth, positions, kTruth);
             }

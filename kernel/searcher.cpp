@@ -10,6 +10,7 @@ namespace nearrow {
 namespace {
 
 constexpr size_t kFetchedBytes = 4 << 20;  // of vectors, before a walk ends: a part of the last cache
+constexpr int64_t kSpare = 3;              // candidates beyond k at least: 4-bit codes put a neighbour behind them
 constexpr double kMissAllowed = 0.65;      // of the misses that a target recall would allow
 
 // Exact distances as walk keys, for graphs without codes.
@@ -97,7 +98,7 @@ class Searcher::FetchAhead {
     }
     void operator()(const Pool& pool, int expanded) const {
         if (expanded < from_) return;
-        for (int i = 0; i < std::min(expanded, rows_); ++i) searcher_.fetch_row(pool_node(pool.data()[i]));
+        for (int i = 0; i < std::min(pool.size(), rows_); ++i) searcher_.fetch_row(pool_node(pool.data()[i]));
         from_ = std::numeric_limits<int>::max();
     }
 
@@ -110,13 +111,19 @@ class Searcher::FetchAhead {
 template <class Scorer>
 void Searcher::find_candidates(const Scorer& scorer, int64_t wanted, int ef, const AcceptBits& accept, Way way) {
     if (accept.data == nullptr) {
+        // Fewer nodes may be expanded than are wanted: what they are linked to is there for the choosing.
+        const auto most = static_cast<int64_t>(graph_->nodes());
+        const auto keep =
+            static_cast<int>(std::min(most, std::max<int64_t>(ef, wanted + std::max(kSpare, wanted / 10))));
         const int32_t entry = enter(scorer);
-        return walk(graph_->level(0), scorer, &entry, 1, ef, scratch_, counters, FetchAhead{*this, wanted, ef});
+        return walk(graph_->level(0), scorer, &entry, 1, {std::min(ef, keep), keep}, scratch_, counters,
+                    FetchAhead{*this, wanted, ef});
     }
+    ef = static_cast<int>(std::max<int64_t>(ef, wanted));
     if (way == Way::automatic) way = filtered_.choose(ef, accept);
     scanned_ = filtered_.find(
-        scorer, [&] { return code_query_.units(exact_.padded_query()); }, [&] { return enter(scorer); }, wanted, ef,
-        accept, way, scratch_, counters);
+        scorer, [&] { return code_query_.units(); }, [&] { return enter(scorer); }, wanted, ef, accept, way, scratch_,
+        counters);
 }
 
 int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions,
@@ -132,7 +139,7 @@ int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits
     }
     scanned_ = false;
     estimates_.clear();
-    const int beam = static_cast<int>(std::min<int64_t>(std::max<int64_t>(ef, wanted), graph_->nodes()));
+    const int beam = std::min(ef, graph_->nodes());
     if (graph_->code_kind() == CodeKind::none) {
         find_candidates(FloatScorer{graph_, &exact_}, wanted, beam, accept, way);
     } else {

@@ -25,6 +25,7 @@ class Searcher {
     Searcher(const GraphView& graph, const Vectors& vectors);
 
     // Returns how many hits: min(k, accepted), always. Hits are sorted by (exact distance, position).
+    // `ef` is how many of the nearest nodes are expanded; it may be less than k.
     // Returns −1 when the query holds NaN or infinity, or is zero under cosine.
     // `way` is for searches with accept bits: automatic chooses by constants, a planner that knows better may say.
     int64_t search(const float* query, int64_t k, int ef, const AcceptBits& accept, int64_t* positions,

@@ -168,15 +168,21 @@ struct NothingToPrepare {
     void operator()(const Pool&, int) const {}
 };
 
-// Fills scratch.pool with the ef nearest nodes found from the entries. Two candidates are expanded per step, so that
+// How far a walk goes: until it has found `keep` nodes, and the `ef` nearest of them are expanded.
+struct Beam {
+    int ef;
+    int keep;  // at least ef
+};
+
+// Fills scratch.pool with the nearest nodes found from the entries. Two candidates are expanded per step, so that
 // the loads of their neighbours overlap. Deterministic: ties go by node. After each step `prepare` may look at the pool
 // and how many of its first entries are expanded, so that what comes after the walk is fetched before its end.
 template <class Scorer, class Prepare = NothingToPrepare>
-void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, int n_entries, int ef,
+void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, int n_entries, Beam beam,
           WalkScratch& scratch, WalkCounters& counters, const Prepare& prepare = {}) {
     Pool& pool = scratch.pool;
     const Simd& loops = simd();
-    pool.reset(ef);
+    pool.reset(beam.keep);
     scratch.visited.resize(level.nodes);
     uint32_t* visited = scratch.visited.words();
     const auto nodes = static_cast<uint32_t>(level.nodes);
@@ -190,7 +196,7 @@ void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, 
         const int32_t* fresh = scratch.touched.data() + first;
         scorer(fresh, n, ahead, scratch.keys.data());
         counters.distances += n;
-        return loops.absorb(pool.buffers(), pool.size_of(), ef, fresh, scratch.keys.data(), n, level.lists,
+        return loops.absorb(pool.buffers(), pool.size_of(), beam.keep, fresh, scratch.keys.data(), n, level.lists,
                             level.width);
     };
     room(static_cast<size_t>(std::max(n_entries, 2 * level.width) + 16));
@@ -198,12 +204,13 @@ void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, 
     score_from(0, 0);
 
     int cursor = 0;
-    while (cursor < pool.size()) {
+    const auto reach = [&] { return pool.full() ? beam.ef : pool.size(); };
+    while (cursor < reach()) {
         const size_t first = touched;
         room(static_cast<size_t>(4 * level.width + 16));
         int expanded = 0;
         int at = cursor;
-        for (; at < pool.size() && expanded < 2; ++at) {
+        for (; at < reach() && expanded < 2; ++at) {
             uint64_t& entry = pool.data()[at];
             if ((entry & 1) != 0) continue;
             entry |= 1;
@@ -216,7 +223,7 @@ void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, 
         counters.hops += expanded;
         // The next two candidates as things stand: their neighbours' codes are fetched while these are scored.
         int ahead = 0;
-        for (int likely = 0; at < pool.size() && likely < kLikely; ++at) {
+        for (int likely = 0; at < reach() && likely < kLikely; ++at) {
             if ((pool.data()[at] & 1) != 0) continue;
             ++likely;
             const int32_t* list = level.lists + static_cast<int64_t>(pool_node(pool.data()[at])) * level.width;
@@ -224,7 +231,7 @@ void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, 
         }
         const int nearest = score_from(first, ahead);
         if (nearest < cursor) cursor = nearest;
-        while (cursor < pool.size() && (pool.data()[cursor] & 1) != 0) ++cursor;
+        while (cursor < reach() && (pool.data()[cursor] & 1) != 0) ++cursor;
         prepare(pool, cursor);
     }
     scratch.visited.clear(scratch.touched, touched);

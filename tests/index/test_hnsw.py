@@ -207,6 +207,8 @@ def test_every_instruction_set_gives_the_same_bits(name: str, tmp_path: Path) ->
         for dimension in (5, 64, 100, 128, 200, 784):
             for dtype in (np.float32, np.float16):
                 rows = random.standard_normal((400, dimension)).astype(dtype)
+                if dimension == 784:
+                    rows[:, ::40] *= 0.01  # these need no codes
                 queries = random.standard_normal((20, dimension)).astype(np.float32)
                 for metric in ("l2", "cosine", "dot"):
                     graph = Graph.build(Vectors(rows), metric=metric, codes=8 if dimension == 100 else 4)
