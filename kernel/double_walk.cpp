@@ -41,10 +41,10 @@ void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* e
         if (scratch.products.size() < more) scratch.products.resize(more);
     };
     const auto list_of = [&](int32_t node) { return level.lists + static_cast<int64_t>(node) * level.width; };
-    const auto score_from = [&](size_t first, int ahead) {
+    const auto score_from = [&](size_t first) {
         const auto n = static_cast<int>(touched - first);
         const int32_t* fresh = scratch.touched.data() + first;
-        scorer.directions(fresh, n, ahead, scratch.directions.data());
+        scorer.directions(fresh, n, n, scratch.directions.data());
         std::copy_n(scratch.directions.data(), n, scratch.products.data());
         scorer.products(fresh, n, scratch.products.data());
         counters.distances += n;
@@ -57,7 +57,7 @@ void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* e
     };
     room(static_cast<size_t>(std::max(n_entries, 2 * level.width) + 16));
     touched += static_cast<size_t>(loops.collect(visited, entries, n_entries, nodes, scratch.touched.data()));
-    score_from(0, 0);
+    score_from(0);
 
     for (;;) {
         const size_t first = touched;
@@ -68,22 +68,24 @@ void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* e
             if (node < 0) continue;
             opened[node >> 5] |= 1U << (node & 31);
             scratch.expanded.push_back(node);
-            touched += static_cast<size_t>(
-                loops.collect(visited, list_of(node), level.width, nodes, scratch.touched.data() + touched));
+            int32_t* fresh = scratch.touched.data() + touched;
+            const int n = loops.collect(visited, list_of(node), level.width, nodes, fresh);
+            scorer.fetch(fresh, n);
+            touched += static_cast<size_t>(n);
         }
         if (scratch.expanded.size() == before) break;
         counters.hops += static_cast<int64_t>(scratch.expanded.size() - before);
-        int ahead = 0;
         for (int p = 0; p < 2; ++p) {
             int likely = 0;
             for (int at = cursors[p]; at < pools[p]->size() && likely < kSoon; ++at) {
                 if ((pools[p]->data()[at] & 1) != 0) continue;
                 ++likely;
-                ahead += loops.peek(visited, list_of(pool_node(pools[p]->data()[at])), level.width, nodes,
-                                    scratch.touched.data() + touched + ahead);
+                int32_t* soon = scratch.touched.data() + touched;
+                scorer.fetch(soon,
+                             loops.peek(visited, list_of(pool_node(pools[p]->data()[at])), level.width, nodes, soon));
             }
         }
-        score_from(first, ahead);
+        score_from(first);
     }
     scratch.visited.clear(scratch.touched, touched);
     scratch.opened.clear(scratch.expanded, scratch.expanded.size());

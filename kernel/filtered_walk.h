@@ -30,10 +30,10 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
         if (scratch.touched.size() < touched + more) scratch.touched.resize(2 * (touched + more));
         if (scratch.keys.size() < more) scratch.keys.resize(more);
     };
-    const auto score_from = [&](size_t first, int ahead) {
+    const auto score_from = [&](size_t first) {
         const auto n = static_cast<int>(touched - first);
         const int32_t* fresh = scratch.touched.data() + first;
-        scorer(fresh, n, ahead, scratch.keys.data());
+        scorer(fresh, n, n, scratch.keys.data());
         counters.distances += n;
         for (int i = 0; i < n; ++i) {
             const uint64_t candidate = pool_entry(scratch.keys[static_cast<size_t>(i)], fresh[i]);
@@ -44,7 +44,7 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
     };
     room(static_cast<size_t>(level.width) + 16);
     touched += static_cast<size_t>(loops.collect(visited, &entry, 1, nodes, scratch.touched.data()));
-    score_from(0, 0);
+    score_from(0);
     int cursor = 0;
     bool finished = true;
     while (cursor < frontier.size()) {
@@ -52,35 +52,27 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
             finished = false;
             break;
         }
-        // Two at a time, and a look ahead at the next two: as the plain walk does it.
         const size_t first = touched;
-        room(static_cast<size_t>(4 * level.width + 16));
+        room(static_cast<size_t>(kPerStep * level.width + 16));
         const uint64_t worst = found.worst();
         const auto list_of = [&](uint64_t one) {
             return level.lists + static_cast<int64_t>(pool_node(one)) * level.width;
         };
         int expanded = 0;
-        int at = cursor;
-        for (; at < frontier.size() && expanded < 2; ++at) {
+        for (int at = cursor; at < frontier.size() && expanded < kPerStep; ++at) {
             uint64_t& next = frontier.data()[at];
             if ((next & 1) != 0) continue;
             if (next > worst) break;
             next |= 1;
             ++expanded;
-            touched += static_cast<size_t>(
-                loops.collect(visited, list_of(next), level.width, nodes, scratch.touched.data() + touched));
+            int32_t* fresh = scratch.touched.data() + touched;
+            const int n = loops.collect(visited, list_of(next), level.width, nodes, fresh);
+            scorer.fetch(fresh, n);
+            touched += static_cast<size_t>(n);
         }
         if (expanded == 0) break;
         counters.hops += expanded;
-        int ahead = 0;
-        for (int likely = 0; at < frontier.size() && likely < kLikely; ++at) {
-            const uint64_t next = frontier.data()[at];
-            if ((next & 1) != 0) continue;
-            if (next > worst) break;
-            ++likely;
-            ahead += loops.peek(visited, list_of(next), level.width, nodes, scratch.touched.data() + touched + ahead);
-        }
-        cursor = std::min(cursor, score_from(first, ahead));
+        cursor = std::min(cursor, score_from(first));
         while (cursor < frontier.size() && (frontier.data()[cursor] & 1) != 0) ++cursor;
     }
     scratch.visited.clear(scratch.touched, touched);

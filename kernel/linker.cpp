@@ -11,7 +11,7 @@ constexpr size_t kSoon = 3;  // candidates that may be kept next: all of their c
 
 }  // namespace
 
-void RowScorer::fetch(int32_t node) const {
+void RowScorer::fetch_for_set(int32_t node) const {
 #if defined(__GNUC__)
     const auto at = static_cast<size_t>(node);
     const int bytes = row_bytes(rows_->codes.shape);
@@ -25,12 +25,11 @@ void RowScorer::set(int32_t node) {
     query_.prepare_from_row(rows_->codes, node);
 }
 
-void RowScorer::directions(const int32_t* nodes, int n, int ahead, int32_t* keys) const {
-    const Simd& loops = simd();
+void RowScorer::directions(const int32_t* nodes, int n, int fetched, int32_t* keys) const {
     if (eight_) {
-        loops.eight_l2(rows_->codes, query_.eight(), nodes, n, ahead, keys);
+        eight_bit_scan(rows_->codes, query_.eight())(nodes, n, fetched, keys);
     } else {
-        loops.four_l2(rows_->codes, query_.four(), nodes, n, ahead, keys);
+        four_bit_scan(rows_->codes, query_.four())(nodes, n, fetched, keys);
         for (int i = 0; i < n; ++i) keys[i] += query_.four_offset();
     }
 }
@@ -40,8 +39,8 @@ void RowScorer::products(const int32_t* nodes, int n, int32_t* keys) const {
     scale_by_norms(rows_->norms.data(), rows_->norms[static_cast<size_t>(node_)], 0, unit, nodes, n, keys);
 }
 
-void RowScorer::operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const {
-    directions(nodes, n, ahead, keys);
+void RowScorer::operator()(const int32_t* nodes, int n, int fetched, int32_t* keys) const {
+    directions(nodes, n, fetched, keys);
     if (products_ && !rows_->norms.empty()) products(nodes, n, keys);
 }
 
@@ -67,7 +66,9 @@ void Linker::extend(const std::vector<uint64_t>& candidates, Keys keys, int limi
         nodes_[i] = pool_node(candidates[i]);
         distances_[i] = pool_key(candidates[i]);
     }
-    if (keys == Keys::products) scorer_.directions(nodes_.data(), static_cast<int>(size), 0, distances_.data());
+    // The codes of all candidates are near: they have just been scored.
+    const auto n = static_cast<int>(size);
+    if (keys == Keys::products) scorer_.directions(nodes_.data(), n, n, distances_.data());
     const auto to_front = [](auto& values, size_t at) {
         std::rotate(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(at),
                     values.begin() + static_cast<std::ptrdiff_t>(at) + 1);
@@ -86,9 +87,9 @@ void Linker::extend(const std::vector<uint64_t>& candidates, Keys keys, int limi
         const auto known = out.begin() + static_cast<std::ptrdiff_t>(before);
         if (std::find(out.begin(), known, kept) == known) out.push_back(kept);
         if (static_cast<int>(out.size()) == limit) return;
-        for (size_t i = 1; i < std::min<size_t>(left, kSoon + 1); ++i) pairs_.fetch(nodes_[i]);
+        for (size_t i = 1; i < std::min<size_t>(left, kSoon + 1); ++i) pairs_.fetch_for_set(nodes_[i]);
         pairs_.set(kept);
-        pairs_.directions(nodes_.data() + 1, static_cast<int>(left - 1), 0, keys_.data());
+        pairs_.directions(nodes_.data() + 1, static_cast<int>(left - 1), n, keys_.data());
         size_t next = 0;
         for (size_t i = 1; i < left; ++i) {
             const auto apart = static_cast<float>(keys_[i - 1]);

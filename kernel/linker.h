@@ -25,12 +25,13 @@ class RowScorer {
     RowScorer(const BuildRows& rows, bool eight) : rows_(&rows), eight_(eight) {}
     void set(int32_t node);
     // Asks for what `set` reads and scoring does not.
-    void fetch(int32_t node) const;
+    void fetch_for_set(int32_t node) const;
+    void fetch(const int32_t* nodes, int n) const { fetch_codes(rows_->codes, eight_, nodes, n); }
     // Without products a row's norm does not count.
     void use_products(bool products) { products_ = products; }
-    void operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const;
+    void operator()(const int32_t* nodes, int n, int fetched, int32_t* keys) const;
     // The two parts of it: distances of directions, and from them keys of products.
-    void directions(const int32_t* nodes, int n, int ahead, int32_t* keys) const;
+    void directions(const int32_t* nodes, int n, int fetched, int32_t* keys) const;
     void products(const int32_t* nodes, int n, int32_t* keys) const;
 
   private:

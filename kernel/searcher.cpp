@@ -17,6 +17,7 @@ constexpr double kMissAllowed = 0.65;      // of the misses that a target recall
 struct FloatScorer {
     const GraphView* graph;
     const ExactScorer* exact;
+    void fetch(const int32_t*, int) const {}
     void operator()(const int32_t* nodes, int n, int, int32_t* keys) const {
         for (int i = 0; i < n; ++i) {
             const auto positions = graph->positions_of(nodes[i]);
@@ -144,10 +145,9 @@ int64_t Searcher::search(const float* query, int64_t k, int ef, const AcceptBits
         find_candidates(FloatScorer{graph_, &exact_}, wanted, beam, accept, way);
     } else {
         code_query_.prepare(graph_->codebook(), exact_.padded_query(), exact_.query_norm());
-        const Simd& loops = simd();
         const bool four = graph_->code_kind() == CodeKind::four;
-        const CodeScorer scorer = four ? CodeScorer{loops.four_l2, &graph_->codes(), code_query_.four()}
-                                       : CodeScorer{loops.eight_l2, &graph_->codes(), code_query_.eight()};
+        const CodeScan scorer = four ? four_bit_scan(graph_->codes(), code_query_.four())
+                                     : eight_bit_scan(graph_->codes(), code_query_.eight());
         if (graph_->metric() == Metric::dot) {
             const float unit = unit_key(graph_->codebook().step, !four);
             const ProductScorer products{scorer, graph_->norms(), four ? code_query_.four_offset() : 0, unit};

@@ -30,11 +30,11 @@ struct CodeRows {
 
 struct Simd {
     const char* name;
-    // The scoring loops fetch nodes[n, n + ahead) too: those that are likely to be scored next.
+    // The scoring loops expect the rows to be on their way (fetch.h).
     // keys[i] = Σ c·(4c − t), c the 4-bit code: 4·(‖c − t/8‖² − ‖t/8‖²).
-    void (*four_l2)(const CodeRows&, const void* t, const int32_t* nodes, int n, int ahead, int32_t* keys);
+    void (*four_l2)(const CodeRows&, const void* t, const int32_t* nodes, int n, int32_t* keys);
     // keys[i] = Σ min(|q − c|, 254)², c the 8-bit code and q unsigned.
-    void (*eight_l2)(const CodeRows&, const void* q, const int32_t* nodes, int n, int ahead, int32_t* keys);
+    void (*eight_l2)(const CodeRows&, const void* q, const int32_t* nodes, int n, int32_t* keys);
     // A stored row as a query: its 8-bit codes c, and t = ⌊(c + 1) / 2⌋ − 4 (8 × the position of c among 4-bit codes);
     // returns Σ t², padding (where c is 0) included.
     int32_t (*query_of_row)(const CodeShape&, const uint8_t* high, const uint8_t* low, uint8_t* eight, int8_t* four);

@@ -10,9 +10,7 @@ namespace nearrow {
 namespace {
 
 constexpr int kBlock = 64;
-constexpr int kRows = 4;         // rows scored side by side: one load of the query serves all
-constexpr int kLinesAhead = 32;  // what is fetched ahead of the row being scored: as much as can be under way at once,
-constexpr int kRowsAhead = 6;    // and at least so many rows
+constexpr int kRows = 4;  // rows scored side by side: one load of the query serves all
 
 inline __m256i load_bytes(const uint8_t* data) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data)); }
 
@@ -71,18 +69,6 @@ inline __m128i reduce4(const __m256i* sums) {
     return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
 }
 
-// Into the second cache: more lines can be on their way there than to the first. GCC drops `_mm_prefetch` in loops that
-// do nothing else.
-inline void prefetch(const void* data) { __asm__ volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(data))); }
-
-// Every line of a row, wherever in a line it begins; without branches when the number of blocks is known.
-template <int Full>
-inline void prefetch_row(const uint8_t* row, int full, int bytes) {
-#pragma GCC unroll 8
-    for (int block = 0; block < (Full > 0 ? Full : full); ++block) prefetch(row + block * kBlock);
-    prefetch(row + bytes - 1);
-}
-
 template <class Form>
 inline void settle(__m256i* words, __m256i* sums) {
     if (!Form::narrow) return;
@@ -95,19 +81,10 @@ inline void settle(__m256i* words, __m256i* sums) {
 
 // Full > 0 fixes the number of whole blocks at compile time; 0 reads it from the shape.
 template <class Form, int Full>
-void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int ahead, int32_t* keys) {
+void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
     const auto* q = static_cast<const uint8_t*>(query);
     const int full = Full > 0 ? Full : rows.shape.full;
     const int tail = rows.shape.tail;
-    const int bytes = full * kBlock + tail;
-    const int lines = full + (tail > 0 ? 1 : 0);
-    const int lead = kLinesAhead / lines > kRowsAhead ? kLinesAhead / lines : kRowsAhead;
-    const auto fetch = [&](int i) __attribute__((always_inline)) {
-        const auto node = static_cast<size_t>(nodes[i]);
-        prefetch_row<Full>(rows.high + node * rows.high_stride, full, bytes);
-        if (Form::two_planes) prefetch_row<Full>(rows.low + node * rows.low_stride, full, bytes);
-    };
-    for (int i = 0; i < n + ahead && i < lead; ++i) fetch(i);
     for (int i = 0; i < n; i += kRows) {
         const uint8_t* high[kRows];
         const uint8_t* low[kRows] = {};
@@ -115,7 +92,6 @@ void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n,
             const auto node = static_cast<size_t>(nodes[i + r < n ? i + r : n - 1]);
             high[r] = rows.high + node * rows.high_stride;
             if (Form::two_planes) low[r] = rows.low + node * rows.low_stride;
-            if (i + r + lead < n + ahead) fetch(i + r + lead);
         }
         __m256i words[kRows] = {};
         __m256i sums[kRows] = {};
@@ -159,16 +135,16 @@ void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n,
 }
 
 template <class Form>
-void dispatch(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int ahead, int32_t* keys) {
+void dispatch(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
     switch (rows.shape.full) {
         case 1:
-            return score<Form, 1>(rows, query, nodes, n, ahead, keys);
+            return score<Form, 1>(rows, query, nodes, n, keys);
         case 2:
-            return score<Form, 2>(rows, query, nodes, n, ahead, keys);
+            return score<Form, 2>(rows, query, nodes, n, keys);
         case 3:
-            return score<Form, 3>(rows, query, nodes, n, ahead, keys);
+            return score<Form, 3>(rows, query, nodes, n, keys);
         default:
-            return score<Form, 0>(rows, query, nodes, n, ahead, keys);
+            return score<Form, 0>(rows, query, nodes, n, keys);
     }
 }
 

@@ -8,7 +8,6 @@ namespace nearrow {
 namespace {
 
 constexpr int kBlock = 64;
-constexpr int kAhead = 48;  // rows prefetched ahead of the one being scored (measured: 16 and 32 are slower)
 
 struct FourL2 {
     static constexpr bool two_planes = false;
@@ -49,32 +48,13 @@ inline __m128i reduce4(__m512i a, __m512i b, __m512i c, __m512i d) {
     return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
 
-// Into the second cache: more lines can be on their way there than to the first, by far (docs/decisions). GCC drops
-// `_mm_prefetch` in loops that do nothing else.
-inline void prefetch(const void* data) { __asm__ volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(data))); }
-
-// Every line of a row, without branches when the number of blocks is known. `last`: the offset of its last byte when
-// that may lie in a line of its own, else 0.
-template <int Full>
-inline void prefetch_row(const uint8_t* row, int full, int last) {
-#pragma GCC unroll 8
-    for (int block = 0; block < (Full > 0 ? Full : full); ++block) prefetch(row + block * kBlock);
-    if (last > 0) prefetch(row + last);
-}
-
 // Full > 0 fixes the number of whole blocks at compile time; 0 reads it from the shape.
 template <class Form, int Full>
-void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int ahead, int32_t* keys) {
+void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
     const auto* q = static_cast<const uint8_t*>(query);
     const int full = Full > 0 ? Full : rows.shape.full;
     const int tail = rows.shape.tail;
-    const int last = tail > 0 || rows.high_stride % kBlock != 0 ? full * kBlock + tail - 1 : 0;
     const __mmask64 mask = tail > 0 ? ~__mmask64{0} >> (64 - tail) : 0;
-    for (int i = 0; i < n + ahead && i < kAhead; ++i) {
-        prefetch_row<Full>(rows.high + static_cast<size_t>(nodes[i]) * rows.high_stride, full, last);
-        if (Form::two_planes)
-            prefetch_row<Full>(rows.low + static_cast<size_t>(nodes[i]) * rows.low_stride, full, last);
-    }
     for (int i = 0; i < n; i += 4) {
         const uint8_t* high[4];
         const uint8_t* low[4] = {};
@@ -82,11 +62,6 @@ void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n,
             const auto node = static_cast<size_t>(nodes[i + r < n ? i + r : n - 1]);
             high[r] = rows.high + node * rows.high_stride;
             if (Form::two_planes) low[r] = rows.low + node * rows.low_stride;
-            if (i + r + kAhead < n + ahead) {
-                const auto next = static_cast<size_t>(nodes[i + r + kAhead]);
-                prefetch_row<Full>(rows.high + next * rows.high_stride, full, last);
-                if (Form::two_planes) prefetch_row<Full>(rows.low + next * rows.low_stride, full, last);
-            }
         }
         __m512i sums[4] = {};
 #pragma GCC unroll 8
@@ -117,20 +92,20 @@ void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n,
 }
 
 template <class Form>
-void dispatch(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int ahead, int32_t* keys) {
+void dispatch(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
     switch (rows.shape.full) {
         case 1:
-            return score<Form, 1>(rows, query, nodes, n, ahead, keys);
+            return score<Form, 1>(rows, query, nodes, n, keys);
         case 2:
-            return score<Form, 2>(rows, query, nodes, n, ahead, keys);
+            return score<Form, 2>(rows, query, nodes, n, keys);
         case 3:
-            return score<Form, 3>(rows, query, nodes, n, ahead, keys);
+            return score<Form, 3>(rows, query, nodes, n, keys);
         case 4:
-            return score<Form, 4>(rows, query, nodes, n, ahead, keys);
+            return score<Form, 4>(rows, query, nodes, n, keys);
         case 6:
-            return score<Form, 6>(rows, query, nodes, n, ahead, keys);
+            return score<Form, 6>(rows, query, nodes, n, keys);
         default:
-            return score<Form, 0>(rows, query, nodes, n, ahead, keys);
+            return score<Form, 0>(rows, query, nodes, n, keys);
     }
 }
 

@@ -12,7 +12,6 @@ namespace nearrow {
 namespace {
 
 constexpr int kBlock = 64;
-constexpr int kAhead = 8;  // rows fetched before they are scored
 
 // sum += the products of 16 code nibbles (0 … 15) with signed factors.
 inline int32x4_t add_products(int32x4_t sum, uint8x16_t codes, int8x16_t factors) {
@@ -71,15 +70,11 @@ inline typename Form::Sum add_block(typename Form::Sum sum, const uint8_t* high,
 }
 
 template <class Form>
-void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int ahead, int32_t* keys) {
+void score(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
     const auto* q = static_cast<const uint8_t*>(query);
     const int full = rows.shape.full;
     const int tail = rows.shape.tail;
     for (int i = 0; i < n; ++i) {
-        if (i + kAhead < n + ahead) {
-            const uint8_t* next = rows.high + static_cast<size_t>(nodes[i + kAhead]) * rows.high_stride;
-            for (int at = 0; at < full * kBlock + tail; at += kBlock) __builtin_prefetch(next + at);
-        }
         const uint8_t* high = rows.high + static_cast<size_t>(nodes[i]) * rows.high_stride;
         const uint8_t* low = Form::two_planes ? rows.low + static_cast<size_t>(nodes[i]) * rows.low_stride : high;
         typename Form::Sum sum = Form::zero();

@@ -31,7 +31,7 @@ const uint8_t* low_row(const CodeRows& rows, int32_t node) {
     return rows.low + static_cast<size_t>(node) * rows.low_stride;
 }
 
-void four_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int, int32_t* keys) {
+void four_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
     const auto* t = static_cast<const int8_t*>(query);
     for (int i = 0; i < n; ++i) {
         int32_t sum = 0;
@@ -40,7 +40,7 @@ void four_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int 
     }
 }
 
-void eight_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int, int32_t* keys) {
+void eight_l2(const CodeRows& rows, const void* query, const int32_t* nodes, int n, int32_t* keys) {
     const auto* q = static_cast<const uint8_t*>(query);
     for (int i = 0; i < n; ++i) {
         int32_t sum = 0;

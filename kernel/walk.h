@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bitset.h"
+#include "fetch.h"
 #include "graph_view.h"
 #include "norms.h"
 
@@ -93,29 +94,22 @@ struct WalkScratch {
     Pool frontier;  // filtered walks: what is to be expanded, passing or not
 };
 
-// Scores nodes by 4- or 8-bit codes against a prepared query.
-struct CodeScorer {
-    void (*score)(const CodeRows&, const void*, const int32_t*, int, int, int32_t*);
-    const CodeRows* rows;
-    const void* query;
-    void operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const {
-        score(*rows, query, nodes, n, ahead, keys);
-    }
-};
-
-// The same for dot: directions are coded, norms kept beside them.
+// A scorer has fetch(nodes, n), which asks for what scoring them reads, and operator()(nodes, n, fetched, keys), which
+// scores them, the first `fetched` having been asked for. CodeScan is one; for dot directions are coded, norms kept
+// beside them.
 struct ProductScorer {
-    CodeScorer directions;
+    CodeScan directions;
     const float* norms;
     int32_t offset;
     float unit;
-    void operator()(const int32_t* nodes, int n, int ahead, int32_t* keys) const {
-        directions(nodes, n, ahead, keys);
+    void fetch(const int32_t* nodes, int n) const { directions.fetch(nodes, n); }
+    void operator()(const int32_t* nodes, int n, int fetched, int32_t* keys) const {
+        directions(nodes, n, fetched, keys);
         scale_by_norms(norms, 1.0F, offset, unit, nodes, n, keys);
     }
 };
 
-constexpr int kLikely = 2;
+constexpr int kPerStep = 3;  // candidates expanded at once, so that the loads of their neighbours overlap
 
 // Steepest descent through the levels from `top` down to `lowest`: the node it comes to. What was scored once is not
 // scored again, on no level: it was not nearer.
@@ -147,7 +141,14 @@ int32_t descend(const LevelAt& level_at, int top, int lowest, const Scorer& scor
             const int n = loops.collect(visited, list, level.width, static_cast<uint32_t>(level.nodes),
                                         scratch.touched.data() + touched);
             touched += static_cast<size_t>(n);
-            scorer(fresh, n, 0, scratch.keys.data());
+            scorer.fetch(fresh, n);
+            // One of these lists is read next, or that of the node on the level below: a line or two each.
+            for (int j = 0; j < n; ++j) __builtin_prefetch(level.lists + static_cast<int64_t>(fresh[j]) * level.width);
+            if (above > 0) {
+                const LevelView below = level_at(above - 1);
+                __builtin_prefetch(below.lists + static_cast<int64_t>(entry) * below.width);
+            }
+            scorer(fresh, n, n, scratch.keys.data());
             counters.distances += n;
             ++counters.hops;
             nearer = false;
@@ -174,9 +175,9 @@ struct Beam {
     int keep;  // at least ef
 };
 
-// Fills scratch.pool with the nearest nodes found from the entries. Two candidates are expanded per step, so that
-// the loads of their neighbours overlap. Deterministic: ties go by node. After each step `prepare` may look at the pool
-// and how many of its first entries are expanded, so that what comes after the walk is fetched before its end.
+// Fills scratch.pool with the nearest nodes found from the entries. Deterministic: ties go by node. After each step
+// `prepare` may look at the pool and how many of its first entries are expanded, so that what comes after the walk is
+// fetched before its end.
 template <class Scorer, class Prepare = NothingToPrepare>
 void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, int n_entries, Beam beam,
           WalkScratch& scratch, WalkCounters& counters, const Prepare& prepare = {}) {
@@ -191,45 +192,42 @@ void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, 
         if (scratch.touched.size() < touched + more) scratch.touched.resize(2 * (touched + more));
         if (scratch.keys.size() < more) scratch.keys.resize(more);
     };
-    const auto score_from = [&](size_t first, int ahead) {
+    // The neighbours of a node that were not met before; scoring them begins when others have been found too.
+    const auto gather = [&](uint64_t entry) {
+        const int32_t* list = level.lists + static_cast<int64_t>(pool_node(entry)) * level.width;
+        int32_t* fresh = scratch.touched.data() + touched;
+        const int n = loops.collect(visited, list, level.width, nodes, fresh);
+        scorer.fetch(fresh, n);
+        touched += static_cast<size_t>(n);
+    };
+    const auto score_from = [&](size_t first) {
         const auto n = static_cast<int>(touched - first);
         const int32_t* fresh = scratch.touched.data() + first;
-        scorer(fresh, n, ahead, scratch.keys.data());
+        scorer(fresh, n, n, scratch.keys.data());
         counters.distances += n;
         return loops.absorb(pool.buffers(), pool.size_of(), beam.keep, fresh, scratch.keys.data(), n, level.lists,
                             level.width);
     };
-    room(static_cast<size_t>(std::max(n_entries, 2 * level.width) + 16));
+    room(static_cast<size_t>(std::max(n_entries, kPerStep * level.width) + 16));
     touched += static_cast<size_t>(loops.collect(visited, entries, n_entries, nodes, scratch.touched.data()));
-    score_from(0, 0);
+    score_from(0);
 
     int cursor = 0;
     const auto reach = [&] { return pool.full() ? beam.ef : pool.size(); };
     while (cursor < reach()) {
         const size_t first = touched;
-        room(static_cast<size_t>(4 * level.width + 16));
+        room(static_cast<size_t>(kPerStep * level.width + 16));
         int expanded = 0;
-        int at = cursor;
-        for (; at < reach() && expanded < 2; ++at) {
+        for (int at = cursor; at < reach() && expanded < kPerStep; ++at) {
             uint64_t& entry = pool.data()[at];
             if ((entry & 1) != 0) continue;
             entry |= 1;
             ++expanded;
-            const int32_t* list = level.lists + static_cast<int64_t>(pool_node(entry)) * level.width;
-            touched +=
-                static_cast<size_t>(loops.collect(visited, list, level.width, nodes, scratch.touched.data() + touched));
+            gather(entry);
         }
         if (expanded == 0) break;
         counters.hops += expanded;
-        // The next two candidates as things stand: their neighbours' codes are fetched while these are scored.
-        int ahead = 0;
-        for (int likely = 0; at < reach() && likely < kLikely; ++at) {
-            if ((pool.data()[at] & 1) != 0) continue;
-            ++likely;
-            const int32_t* list = level.lists + static_cast<int64_t>(pool_node(pool.data()[at])) * level.width;
-            ahead += loops.peek(visited, list, level.width, nodes, scratch.touched.data() + touched + ahead);
-        }
-        const int nearest = score_from(first, ahead);
+        const int nearest = score_from(first);
         if (nearest < cursor) cursor = nearest;
         while (cursor < reach() && (pool.data()[cursor] & 1) != 0) ++cursor;
         prepare(pool, cursor);

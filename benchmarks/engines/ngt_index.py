@@ -15,12 +15,12 @@ from benchmarks.engines import Engine, K
 class Ngt(Engine):
     package = "ngt"
     beams = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
-    parameters: ClassVar[dict[str, Any]] = {"edge_size_for_creation": 100, "edge_size_for_search": 0}
+    parameters: ClassVar[dict[str, Any]] = {"edge_size_for_creation": 40, "edge_size_for_search": 0}
 
     def start(self, folder: Path, dimension: int, metric: str, rows: int, threads: int) -> None:
         kind = {"l2": "L2", "cosine": "Cosine", "dot": "InnerProduct"}[metric]
         self.path, self.threads = str(folder / "index"), threads
-        ngtpy.create(self.path, dimension, distance_type=kind, edge_size_for_creation=100, edge_size_for_search=0)
+        ngtpy.create(self.path, dimension, distance_type=kind, edge_size_for_creation=40, edge_size_for_search=0)
 
     def add(self, vectors: np.ndarray, first: int) -> None:
         self.index = ngtpy.Index(self.path)
