@@ -5,8 +5,6 @@
 namespace nearrow {
 namespace {
 
-constexpr int kSoon = 2;  // candidates of each pool whose neighbours are fetched while the ones before are scored
-
 // The next candidate of a pool whose neighbours nobody collected yet, −1 when there is none; `at` is moved behind it.
 int32_t next_of(Pool& pool, int& at, const uint32_t* opened) {
     while (at < pool.size()) {
@@ -61,7 +59,7 @@ void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* e
 
     for (;;) {
         const size_t first = touched;
-        room(static_cast<size_t>((2 + 2 * kSoon) * level.width + 16));
+        room(static_cast<size_t>(2 * level.width + 16));
         const size_t before = scratch.expanded.size();
         for (int p = 0; p < 2; ++p) {
             const int32_t node = next_of(*pools[p], cursors[p], opened);
@@ -75,16 +73,6 @@ void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* e
         }
         if (scratch.expanded.size() == before) break;
         counters.hops += static_cast<int64_t>(scratch.expanded.size() - before);
-        for (int p = 0; p < 2; ++p) {
-            int likely = 0;
-            for (int at = cursors[p]; at < pools[p]->size() && likely < kSoon; ++at) {
-                if ((pools[p]->data()[at] & 1) != 0) continue;
-                ++likely;
-                int32_t* soon = scratch.touched.data() + touched;
-                scorer.fetch(soon,
-                             loops.peek(visited, list_of(pool_node(pools[p]->data()[at])), level.width, nodes, soon));
-            }
-        }
         score_from(first);
     }
     scratch.visited.clear(scratch.touched, touched);
