@@ -17,7 +17,7 @@ NO_COLUMNS: list[str] = []  # ids and distances only, as the others are asked
 
 class NearrowCollection(Engine):
     package = "nearrow"
-    beams = (10, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
+    beams = (6, 8, 10, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
     parameters: ClassVar[dict[str, Any]] = {"m": 16, "durability": "full", "text_fields": ["text"]}
     where: dict[str, Any] | None = None
 

@@ -179,7 +179,8 @@ class Collection(EmbeddingVerbs, RowVerbs, AnalyticVerbs, UpkeepVerbs):
         k: min(k, rows that match) come back, always. where: a filter (dict, SQL expression, pyarrow expression); for a
             batch also a list with one for each query.
         negatives: vectors to stay away from: rank by distance - negative_weight * mean distance to them.
-        ef_search: an explicit beam; else target_recall picks one from a curve measured when the graph was built.
+        ef_search: an explicit beam (how many nodes are expanded: may be less than k); else target_recall picks one from
+            a curve measured when the graph was built.
         exact: brute force. within: only distance <= within (then k may be None: all of them).
         columns: which come back (default: all but the vector). facets: counted over all rows that match where and text.
         group_by: at most `group_size` hits for each value of a column. after: `hits.cursor` of the page before.

@@ -88,8 +88,9 @@ class HnswIndex:
         """(ids, distances) of the k nearest rows, nearest first; exact distances.
 
         A [d] query gives 1-D arrays of min(k, rows) hits; [b, d] queries give 2-D arrays, padded with −1 and infinity
-        only when fewer than k rows are accepted. Without `ef_search` the beam is chosen from the recall curve that was
-        measured when the graph was built. `accept`: Arrow or NumPy booleans, or packed bits, one per row.
+        only when fewer than k rows are accepted. `ef_search`, the beam, is how many of the nearest nodes are expanded;
+        it may be less than k. Without it the beam is chosen from the recall curve that was measured in the build.
+        `accept`: Arrow or NumPy booleans, or packed bits, one per row.
         """
         if accept is None and self._alive is None:
             try:
