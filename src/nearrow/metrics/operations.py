@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any, ParamSpec, TypeVar
 
 from nearrow.metrics.histogram import FOLD_AT, Histogram, Latencies
-from nearrow.metrics.spans import emit_span, tracing
+from nearrow.metrics.spans import emit_span, heard, tracing
 
 OPERATIONS = ("search", "get", "add", "upsert", "update", "delete", "transaction", "sql", "snapshot")
 
@@ -54,7 +54,7 @@ class Operation:
         """Note a call that began at this `perf_counter()` and concerned so many rows."""
         pending = self._pending
         pending.append(perf_counter() - began)
-        if rows != 1 or self.trace is not None or len(pending) >= FOLD_AT:
+        if rows != 1 or len(pending) >= FOLD_AT or heard(self.trace):
             self._note(began, rows)
 
     def _note(self, began: float, rows: int) -> None:
@@ -62,14 +62,14 @@ class Operation:
             self._more_rows += rows - 1
         if len(self._pending) >= FOLD_AT:
             self.latencies.fold()
-        if self.trace is not None:
+        if heard(self.trace):
             self._tell(began, rows, None)
 
     def failed_with(self, error: BaseException, began: float) -> None:
         """Note a call that raised."""
         with self._lock:
             self.failed += 1
-        if self.trace is not None:
+        if heard(self.trace):
             self._tell(began, 0, error)
 
     def _tell(self, began: float, rows: int, error: BaseException | None) -> None:

@@ -19,7 +19,17 @@ NANOSECONDS = 1_000_000_000
 @lru_cache(maxsize=1)
 def tracing() -> Any:
     """The module `opentelemetry.trace`; None where it is not installed."""
-    return None if find_spec("opentelemetry") is None else import_module("opentelemetry.trace")
+    if find_spec("opentelemetry") is None:
+        return None
+    trace = import_module("opentelemetry.trace")
+    trace.get_tracer_provider()  # sets the one that the environment names, if it does
+    return trace
+
+
+def heard(trace: Any) -> bool:
+    """Whether somebody may want to be told of calls. Asking OpenTelemetry itself costs a microsecond, which is much of a
+    search: as long as no provider is set, its own variable says so; a version without that variable is asked."""
+    return trace is not None and getattr(trace, "_TRACER_PROVIDER", trace) is not None
 
 
 def emit_span(

@@ -196,7 +196,7 @@ def ids_of(view: View, owner: npt.NDArray[np.int32], position: npt.NDArray[np.in
 
 def _ids_at(part: Part, position: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     ids = part.ids_at(position)
-    if ids.dtype == object and len(ids) and isinstance(ids[0], int):
+    if ids.dtype.kind == "O" and len(ids) and isinstance(ids[0], int):
         return ids.astype(np.int64)
     return ids
 

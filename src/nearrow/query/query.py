@@ -48,6 +48,10 @@ class VectorQuery:
             raise InvalidArgumentError(f"within must be a distance, not {self.within!r}")
 
 
+_FLOAT32 = np.dtype(np.float32)
+_LAID_OUT = 0x1 | 0x100
+"""NumPy's flags for C-contiguous and aligned arrays."""
+
 _remembered = lru_cache(maxsize=256, typed=True)(VectorQuery)
 
 
@@ -78,8 +82,9 @@ def query_vectors(vector: Any, dimension: int, metric: str, name: str = "vector"
     """
     try:
         found = np.asarray(vector)
-        flags = found.flags
-        if found.dtype != np.float32 or not (flags.c_contiguous and flags.aligned):
+        # Comparing a dtype with a type makes a dtype first; most vectors have the very one.
+        plain = found.dtype is _FLOAT32 or found.dtype == _FLOAT32
+        if not plain or found.flags.num & _LAID_OUT != _LAID_OUT:
             if found.dtype.kind not in "fiu":
                 raise TypeError(f"its elements are {found.dtype}")
             found = np.require(found, np.float32, ("C", "A"))
@@ -91,7 +96,7 @@ def query_vectors(vector: Any, dimension: int, metric: str, name: str = "vector"
         raise DimensionMismatchError(
             f"{name} has {found.shape[-1]} dimensions, the collection has {dimension}; use the model that made its vectors"
         )
-    flat = found.reshape(-1)
+    flat = found if found.ndim == 1 else found.reshape(-1)
     squares = float(flat.dot(flat))  # one pass: finite, and not zero, in the usual case
     if not math.isfinite(squares) and not np.isfinite(found).all():
         raise InvalidArgumentError(f"{name} contains NaN or infinity; clean it before searching")
