@@ -5,7 +5,7 @@
 
 enum { LINE = 64, HUGE_PAGE = 1 << 21 };
 
-/* Zeroed memory, in large pages where the system grants them; null when there is none. */
+/* Memory of which every line was written, in large pages where the system grants them; null when there is none. */
 void* read_table(size_t bytes) {
     char* memory = mmap(NULL, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return NULL;

@@ -7,40 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from benchmarks.engines import Engine, K
+from benchmarks.engines import BEAMS, Engine, K
 from nearrow import HnswIndex
 
 
 class Nearrow(Engine):
     package = "nearrow"
-    beams = (
-        5,
-        6,
-        8,
-        10,
-        12,
-        14,
-        16,
-        20,
-        24,
-        28,
-        32,
-        40,
-        48,
-        56,
-        64,
-        80,
-        96,
-        128,
-        160,
-        192,
-        256,
-        384,
-        448,
-        512,
-        768,
-        1024,
-    )
+    beams = tuple(sorted({*BEAMS, 5, 6, 8, 14, 28, 56, 448}))
     parameters: ClassVar[dict[str, Any]] = {"m": 16, "ef_construction": "its default"}
 
     def __init__(self, codes: int | str | None = "auto") -> None:
