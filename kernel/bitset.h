@@ -1,35 +1,11 @@
-// Bitset: which nodes has this walk seen? And Arrow's packed bits: which positions may be returned?
+// Bitset: which positions may be returned? Arrow's packed bits.
 #pragma once
 
 #include <bit>
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 namespace nearrow {
-
-// Reused from walk to walk; clearing costs what was set, not what it could hold.
-class VisitedSet {
-  public:
-    void resize(int64_t nodes) {
-        const size_t words = static_cast<size_t>((nodes + 31) / 32);
-        if (words > words_.size()) words_.resize(words, 0);
-        used_ = words;
-    }
-    uint32_t* words() { return words_.data(); }
-    // REQUIRES: `nodes` holds every node set since the last clear.
-    void clear(const std::vector<int32_t>& nodes, size_t n) {
-        if (n * 16 < used_) {
-            for (size_t i = 0; i < n; ++i) words_[static_cast<size_t>(nodes[i]) >> 5] = 0;
-        } else {
-            std::memset(words_.data(), 0, used_ * sizeof(uint32_t));
-        }
-    }
-
-  private:
-    std::vector<uint32_t> words_;
-    size_t used_ = 0;
-};
 
 class Sketch;
 

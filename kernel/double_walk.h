@@ -11,10 +11,8 @@
 namespace nearrow {
 
 struct DoubleScratch {
-    VisitedSet visited;
-    VisitedSet opened;             // nodes whose neighbours were collected, for either pool
-    std::vector<int32_t> touched;  // every node visited
-    std::vector<int32_t> expanded;
+    Visited visited;
+    Visited opened;  // nodes whose neighbours were met, for either pool
     std::vector<int32_t> directions;
     std::vector<int32_t> products;
     Pool by_product;

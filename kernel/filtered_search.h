@@ -145,23 +145,20 @@ class FilteredSearch {
             return;
         }
         const bool duplicates = graph_->has_duplicates();
-        scratch.visited.resize(graph_->nodes());
-        uint32_t* visited = scratch.visited.words();
-        std::vector<int32_t>& touched = scratch.touched;
-        size_t marked = 0;
+        Visited& visited = scratch.visited;
+        visited.begin(graph_->nodes());
         each_accepted(graph_->rows(), accept, [&](int64_t position) {
             const int32_t node = graph_->node_of(position);
             if (node < 0) return;
             if (duplicates) {
-                if ((visited[node >> 5] >> (node & 31) & 1) != 0) return;
-                visited[node >> 5] |= 1U << (node & 31);
-                if (touched.size() <= marked) touched.resize(2 * marked + 64);
-                touched[marked++] = node;
+                if (visited.contains(node)) return;
+                visited.reserve(1);
+                visited.add(node);
             }
             take(node);
         });
         score_all(scorer, scratch, counters);
-        scratch.visited.clear(touched, marked);
+        visited.clear();
     }
 
     // False when as many distances were spent as rows are accepted: then a scan is cheaper.

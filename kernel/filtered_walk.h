@@ -16,34 +16,27 @@ namespace nearrow {
 template <class Scorer, class Accept>
 bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& accept, int32_t entry, int ef,
                   int frontier_size, int64_t budget, WalkScratch& scratch, WalkCounters& counters) {
-    const Simd& loops = simd();
     Pool& found = scratch.pool;
     Pool& frontier = scratch.frontier;
     found.reset(ef);
     frontier.reset(frontier_size);
-    scratch.visited.resize(level.nodes);
-    uint32_t* visited = scratch.visited.words();
-    const auto nodes = static_cast<uint32_t>(level.nodes);
+    Visited& visited = scratch.visited;
+    visited.begin(level.nodes);
     const int64_t start = counters.distances;
-    size_t touched = 0;
-    const auto room = [&](size_t more) {
-        if (scratch.touched.size() < touched + more) scratch.touched.resize(2 * (touched + more));
-        if (scratch.keys.size() < more) scratch.keys.resize(more);
-    };
     const auto score_from = [&](size_t first) {
-        const auto n = static_cast<int>(touched - first);
-        const int32_t* fresh = scratch.touched.data() + first;
+        const auto n = static_cast<int>(visited.size() - first);
+        const int32_t* fresh = visited.since(first);
         scorer(fresh, n, n, scratch.keys.data());
         counters.distances += n;
         for (int i = 0; i < n; ++i) {
             const uint64_t candidate = pool_entry(scratch.keys[static_cast<size_t>(i)], fresh[i]);
             if (candidate < found.worst() && accept(fresh[i])) found.insert(candidate);
         }
-        return loops.absorb(frontier.buffers(), frontier.size_of(), frontier_size, fresh, scratch.keys.data(), n,
-                            level.lists, level.width);
+        return simd().absorb(frontier.buffers(), frontier.size_of(), frontier_size, fresh, scratch.keys.data(), n,
+                             level.lists, level.width);
     };
-    room(static_cast<size_t>(level.width) + 16);
-    touched += static_cast<size_t>(loops.collect(visited, &entry, 1, nodes, scratch.touched.data()));
+    scratch.reserve(1);
+    visited.add_new(&entry, 1, level.nodes);
     score_from(0);
     int cursor = 0;
     bool finished = true;
@@ -52,12 +45,9 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
             finished = false;
             break;
         }
-        const size_t first = touched;
-        room(static_cast<size_t>(kPerStep * level.width + 16));
+        const size_t first = visited.size();
+        scratch.reserve(kPerStep * level.width);
         const uint64_t worst = found.worst();
-        const auto list_of = [&](uint64_t one) {
-            return level.lists + static_cast<int64_t>(pool_node(one)) * level.width;
-        };
         int expanded = 0;
         for (int at = cursor; at < frontier.size() && expanded < kPerStep; ++at) {
             uint64_t& next = frontier.data()[at];
@@ -65,17 +55,14 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
             if (next > worst) break;
             next |= 1;
             ++expanded;
-            int32_t* fresh = scratch.touched.data() + touched;
-            const int n = loops.collect(visited, list_of(next), level.width, nodes, fresh);
-            scorer.fetch(fresh, n);
-            touched += static_cast<size_t>(n);
+            meet_neighbours(level, pool_node(next), scorer, visited);
         }
         if (expanded == 0) break;
         counters.hops += expanded;
         cursor = std::min(cursor, score_from(first));
         while (cursor < frontier.size() && (frontier.data()[cursor] & 1) != 0) ++cursor;
     }
-    scratch.visited.clear(scratch.touched, touched);
+    visited.clear();
     return finished;
 }
 
@@ -84,17 +71,11 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
 template <class Scorer, class Accept>
 bool walk_two_hops(const LevelView& level, const Scorer& scorer, const Accept& accept, const int32_t* entries,
                    int n_entries, int ef, int64_t budget, WalkScratch& scratch, WalkCounters& counters) {
-    const Simd& loops = simd();
     Pool& pool = scratch.pool;
     pool.reset(ef);
-    scratch.visited.resize(level.nodes);
-    uint32_t* visited = scratch.visited.words();
-    const auto nodes = static_cast<uint32_t>(level.nodes);
+    Visited& visited = scratch.visited;
+    visited.begin(level.nodes);
     const int64_t start = counters.distances;
-    size_t touched = 0;
-    const auto room = [&](size_t more) {
-        if (scratch.touched.size() < touched + more) scratch.touched.resize(2 * (touched + more));
-    };
     std::vector<int32_t>& passing = scratch.passing;
     passing.resize(static_cast<size_t>(level.width * (level.width + 2) + n_entries));
     scratch.keys.resize(std::max(scratch.keys.size(), passing.size()));
@@ -102,55 +83,48 @@ bool walk_two_hops(const LevelView& level, const Scorer& scorer, const Accept& a
     const auto score = [&] {
         scorer(passing.data(), n, 0, scratch.keys.data());
         counters.distances += n;
-        const int place = loops.absorb(pool.buffers(), pool.size_of(), ef, passing.data(), scratch.keys.data(), n,
-                                       level.lists, level.width);
+        const int place = simd().absorb(pool.buffers(), pool.size_of(), ef, passing.data(), scratch.keys.data(), n,
+                                        level.lists, level.width);
         n = 0;
         return place;
     };
     // Enough passing neighbours for a step that moves on; more cost distances, fewer lose the way.
     const int enough = level.width;
     const auto expand = [&](int32_t node) {
-        room(static_cast<size_t>(level.width) + 16);
-        const size_t first = touched;
-        const int32_t* list = level.lists + static_cast<int64_t>(node) * level.width;
-        touched +=
-            static_cast<size_t>(loops.collect(visited, list, level.width, nodes, scratch.touched.data() + touched));
-        const size_t last = touched;
-        for (size_t i = first; i < last; ++i) {
-            const int32_t near = scratch.touched[i];
+        // Every bridge may be followed by as many nodes as a list has; what lies in between must not move.
+        const auto width = static_cast<size_t>(level.width);
+        visited.reserve(width * (width + 1));
+        const int32_t* near_ones = visited.since(visited.size());
+        const int near_count = visited.add_new(level.list(node), level.width, level.nodes);
+        for (int i = 0; i < near_count; ++i) {
+            const int32_t near = near_ones[i];
             if (accept(near)) {
                 passing[static_cast<size_t>(n++)] = near;
             } else {
-                const int32_t* beyond = level.lists + static_cast<int64_t>(near) * level.width;
-                __builtin_prefetch(beyond);
-                __builtin_prefetch(beyond + 16);
+                __builtin_prefetch(level.list(near));
+                __builtin_prefetch(level.list(near) + 16);
             }
         }
-        for (size_t i = first; i < last && n < enough; ++i) {
-            const int32_t bridge = scratch.touched[i];
+        for (int i = 0; i < near_count && n < enough; ++i) {
+            const int32_t bridge = near_ones[i];
             if (accept(bridge)) continue;
-            room(static_cast<size_t>(level.width) + 16);
-            const int32_t* beyond = level.lists + static_cast<int64_t>(bridge) * level.width;
-            const int reached = loops.peek(visited, beyond, level.width, nodes, scratch.touched.data() + touched);
-            int kept = 0;
+            int reached;
+            const int32_t* beyond = visited.others_of(level.list(bridge), level.width, level.nodes, &reached);
             for (int j = 0; j < reached; ++j) {
-                const int32_t other = scratch.touched[touched + static_cast<size_t>(j)];
+                const int32_t other = beyond[j];
                 if (!accept(other)) continue;
                 // Only what is scored is marked: a failing node stays a bridge for others.
-                if ((visited[other >> 5] >> (other & 31) & 1) != 0) continue;
-                visited[other >> 5] |= 1U << (other & 31);
+                if (visited.contains(other)) continue;
+                visited.add(other);
                 passing[static_cast<size_t>(n++)] = other;
-                scratch.touched[touched + static_cast<size_t>(kept++)] = other;
             }
-            touched += static_cast<size_t>(kept);
         }
     };
     for (int i = 0; i < n_entries; ++i) {
         const int32_t entry = entries[i];
-        room(1);
-        if ((visited[entry >> 5] >> (entry & 31) & 1) != 0) continue;
-        visited[entry >> 5] |= 1U << (entry & 31);
-        scratch.touched[touched++] = entry;
+        if (visited.contains(entry)) continue;
+        visited.reserve(1);
+        visited.add(entry);
         if (accept(entry)) {
             passing[static_cast<size_t>(n++)] = entry;
         } else {
@@ -176,7 +150,7 @@ bool walk_two_hops(const LevelView& level, const Scorer& scorer, const Accept& a
         expand(pool_node(next));
         cursor = std::min(cursor, score());
     }
-    scratch.visited.clear(scratch.touched, touched);
+    visited.clear();
     return finished;
 }
 

@@ -197,7 +197,7 @@ std::vector<std::string> GraphView::check() const {
         std::vector<int32_t> queue{0};
         reached[0] = 1;
         for (size_t at = 0; at < queue.size(); ++at) {
-            const int32_t* list = levels_[0].lists + static_cast<int64_t>(queue[at]) * levels_[0].width;
+            const int32_t* list = levels_[0].list(queue[at]);
             for (int j = 0; j < levels_[0].width; ++j) {
                 if (list[j] < 0 || list[j] >= nodes() || reached[static_cast<size_t>(list[j])] != 0) continue;
                 reached[static_cast<size_t>(list[j])] = 1;

@@ -89,6 +89,8 @@ struct LevelView {
     const int32_t* lists;
     int width;
     int32_t nodes;
+
+    const int32_t* list(int32_t node) const { return lists + static_cast<int64_t>(node) * width; }
 };
 
 // Immutable; any number of threads may read it. REQUIRES: the buffer outlives the view.

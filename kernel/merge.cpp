@@ -51,7 +51,7 @@ void carry_links(const GraphView& old, const std::vector<int32_t>& place, const 
                 const int32_t self = place[static_cast<size_t>(node)];
                 if (self == kGone) continue;
                 present[static_cast<size_t>(self)] = 1;
-                const int32_t* list = level.lists + static_cast<int64_t>(node) * level.width;
+                const int32_t* list = level.list(node);
                 pool.clear();
                 int live = 0;
                 int before = 0;
@@ -68,7 +68,7 @@ void carry_links(const GraphView& old, const std::vector<int32_t>& place, const 
                 }
                 for (int j = 0; j < level.width; ++j) {
                     if (list[j] < 0 || list[j] >= level.nodes || now(list[j], level) != kGone) continue;
-                    const int32_t* beyond = level.lists + static_cast<int64_t>(list[j]) * level.width;
+                    const int32_t* beyond = level.list(list[j]);
                     for (int i = 0; i < level.width; ++i) {
                         const int32_t other = now(beyond[i], level);
                         if (other != kGone && other != self) pool.push_back(other);

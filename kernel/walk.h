@@ -6,10 +6,10 @@
 #include <cstring>
 #include <vector>
 
-#include "bitset.h"
 #include "fetch.h"
 #include "graph_view.h"
 #include "norms.h"
+#include "visited.h"
 
 namespace nearrow {
 
@@ -86,12 +86,17 @@ class Pool {
 };
 
 struct WalkScratch {
-    VisitedSet visited;
-    std::vector<int32_t> touched;  // every node visited, so that clearing is cheap
+    Visited visited;
     std::vector<int32_t> keys;
     std::vector<int32_t> passing;  // filtered walks: what is about to be scored
     Pool pool;
     Pool frontier;  // filtered walks: what is to be expanded, passing or not
+
+    // Room to meet and score so many more nodes.
+    void reserve(int more) {
+        visited.reserve(static_cast<size_t>(more));
+        if (keys.size() < static_cast<size_t>(more)) keys.resize(static_cast<size_t>(more));
+    }
 };
 
 // A scorer has fetch(nodes, n), which asks for what scoring them reads, and operator()(nodes, n, fetched, keys), which
@@ -111,43 +116,37 @@ struct ProductScorer {
 
 constexpr int kPerStep = 3;  // candidates expanded at once, so that the loads of their neighbours overlap
 
+// Visits the neighbours of a node that were not met before, and asks for what scoring them reads; returns how many.
+template <class Scorer>
+int meet_neighbours(const LevelView& level, int32_t node, const Scorer& scorer, Visited& visited) {
+    const size_t first = visited.size();
+    const int n = visited.add_new(level.list(node), level.width, level.nodes);
+    scorer.fetch(visited.since(first), n);
+    return n;
+}
+
 // Steepest descent through the levels from `top` down to `lowest`: the node it comes to. What was scored once is not
 // scored again, on no level: it was not nearer.
 template <class Scorer, class LevelAt>
 int32_t descend(const LevelAt& level_at, int top, int lowest, const Scorer& scorer, int32_t entry, WalkScratch& scratch,
                 WalkCounters& counters) {
     if (top < lowest) return entry;
-    const Simd& loops = simd();
-    scratch.visited.resize(level_at(lowest).nodes);
-    uint32_t* visited = scratch.visited.words();
-    size_t touched = 0;
-    const auto room = [&](int width) {
-        const size_t size = touched + static_cast<size_t>(width) + 16;
-        if (scratch.touched.size() < size) scratch.touched.resize(2 * size);
-        if (scratch.keys.size() < size) scratch.keys.resize(2 * size);
-    };
-    room(1);
-    touched += static_cast<size_t>(
-        loops.collect(visited, &entry, 1, static_cast<uint32_t>(entry) + 1, scratch.touched.data()));
+    Visited& visited = scratch.visited;
+    visited.begin(level_at(lowest).nodes);
+    scratch.reserve(1);
+    visited.add(entry);
     int32_t best_key;
     scorer(&entry, 1, 0, &best_key);
     ++counters.distances;
     for (int above = top; above >= lowest; --above) {
         const LevelView level = level_at(above);
         for (bool nearer = true; nearer;) {
-            room(level.width);
-            const int32_t* list = level.lists + static_cast<int64_t>(entry) * level.width;
-            const int32_t* fresh = scratch.touched.data() + touched;
-            const int n = loops.collect(visited, list, level.width, static_cast<uint32_t>(level.nodes),
-                                        scratch.touched.data() + touched);
-            touched += static_cast<size_t>(n);
-            scorer.fetch(fresh, n);
+            scratch.reserve(level.width);
+            const int32_t* fresh = visited.since(visited.size());
+            const int n = meet_neighbours(level, entry, scorer, visited);
             // One of these lists is read next, or that of the node on the level below: a line or two each.
-            for (int j = 0; j < n; ++j) __builtin_prefetch(level.lists + static_cast<int64_t>(fresh[j]) * level.width);
-            if (above > 0) {
-                const LevelView below = level_at(above - 1);
-                __builtin_prefetch(below.lists + static_cast<int64_t>(entry) * below.width);
-            }
+            for (int j = 0; j < n; ++j) __builtin_prefetch(level.list(fresh[j]));
+            if (above > 0) __builtin_prefetch(level_at(above - 1).list(entry));
             scorer(fresh, n, n, scratch.keys.data());
             counters.distances += n;
             ++counters.hops;
@@ -160,7 +159,7 @@ int32_t descend(const LevelAt& level_at, int top, int lowest, const Scorer& scor
             }
         }
     }
-    scratch.visited.clear(scratch.touched, touched);
+    visited.clear();
     return entry;
 }
 
@@ -182,48 +181,33 @@ template <class Scorer, class Prepare = NothingToPrepare>
 void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, int n_entries, Beam beam,
           WalkScratch& scratch, WalkCounters& counters, const Prepare& prepare = {}) {
     Pool& pool = scratch.pool;
-    const Simd& loops = simd();
+    Visited& visited = scratch.visited;
     pool.reset(beam.keep);
-    scratch.visited.resize(level.nodes);
-    uint32_t* visited = scratch.visited.words();
-    const auto nodes = static_cast<uint32_t>(level.nodes);
-    size_t touched = 0;
-    const auto room = [&](size_t more) {
-        if (scratch.touched.size() < touched + more) scratch.touched.resize(2 * (touched + more));
-        if (scratch.keys.size() < more) scratch.keys.resize(more);
-    };
-    // The neighbours of a node that were not met before; scoring them begins when others have been found too.
-    const auto gather = [&](uint64_t entry) {
-        const int32_t* list = level.lists + static_cast<int64_t>(pool_node(entry)) * level.width;
-        int32_t* fresh = scratch.touched.data() + touched;
-        const int n = loops.collect(visited, list, level.width, nodes, fresh);
-        scorer.fetch(fresh, n);
-        touched += static_cast<size_t>(n);
-    };
+    visited.begin(level.nodes);
     const auto score_from = [&](size_t first) {
-        const auto n = static_cast<int>(touched - first);
-        const int32_t* fresh = scratch.touched.data() + first;
+        const auto n = static_cast<int>(visited.size() - first);
+        const int32_t* fresh = visited.since(first);
         scorer(fresh, n, n, scratch.keys.data());
         counters.distances += n;
-        return loops.absorb(pool.buffers(), pool.size_of(), beam.keep, fresh, scratch.keys.data(), n, level.lists,
-                            level.width);
+        return simd().absorb(pool.buffers(), pool.size_of(), beam.keep, fresh, scratch.keys.data(), n, level.lists,
+                             level.width);
     };
-    room(static_cast<size_t>(std::max(n_entries, kPerStep * level.width) + 16));
-    touched += static_cast<size_t>(loops.collect(visited, entries, n_entries, nodes, scratch.touched.data()));
+    scratch.reserve(n_entries);
+    visited.add_new(entries, n_entries, level.nodes);
     score_from(0);
 
     int cursor = 0;
     const auto reach = [&] { return pool.full() ? beam.ef : pool.size(); };
     while (cursor < reach()) {
-        const size_t first = touched;
-        room(static_cast<size_t>(kPerStep * level.width + 16));
+        const size_t first = visited.size();
+        scratch.reserve(kPerStep * level.width);
         int expanded = 0;
         for (int at = cursor; at < reach() && expanded < kPerStep; ++at) {
             uint64_t& entry = pool.data()[at];
             if ((entry & 1) != 0) continue;
             entry |= 1;
             ++expanded;
-            gather(entry);
+            meet_neighbours(level, pool_node(entry), scorer, visited);  // scored when the others are met too
         }
         if (expanded == 0) break;
         counters.hops += expanded;
@@ -232,7 +216,7 @@ void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, 
         while (cursor < reach() && (pool.data()[cursor] & 1) != 0) ++cursor;
         prepare(pool, cursor);
     }
-    scratch.visited.clear(scratch.touched, touched);
+    visited.clear();
 }
 
 }  // namespace nearrow
