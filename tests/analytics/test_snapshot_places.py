@@ -31,12 +31,6 @@ def vectors(count: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[nearrow.Database]:
-    with nearrow.connect(tmp_path / "library") as database:
-        yield database
-
-
-@pytest.fixture
 def docs(db: nearrow.Database) -> nearrow.Collection:
     """Two segments, the first with a graph, and rows in the memtable."""
     collection = db.create_collection("docs", DIMENSION, graph_rows_min=100)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,12 +32,6 @@ def rows(count: int, first: int = 0) -> dict[str, Any]:
         "vectors": vectors(count, first),
         "metadata": [{"n": n, "section": "abc"[n % 3]} for n in numbers],
     }
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[nearrow.Database]:
-    with nearrow.connect(tmp_path / "library") as database:
-        yield database
 
 
 @pytest.fixture
