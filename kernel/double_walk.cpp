@@ -34,10 +34,10 @@ void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* e
         if (scratch.directions.size() < static_cast<size_t>(more)) scratch.directions.resize(static_cast<size_t>(more));
         if (scratch.products.size() < static_cast<size_t>(more)) scratch.products.resize(static_cast<size_t>(more));
     };
-    const auto score_from = [&](size_t first) {
+    const auto score_from = [&](size_t first, Fetched fetched) {
         const auto n = static_cast<int>(visited.size() - first);
         const int32_t* fresh = visited.since(first);
-        scorer.directions(fresh, n, n, scratch.directions.data());
+        scorer.directions(fresh, n, fetched, scratch.directions.data());
         std::copy_n(scratch.directions.data(), n, scratch.products.data());
         scorer.products(fresh, n, scratch.products.data());
         counters.distances += n;
@@ -50,7 +50,7 @@ void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* e
     };
     room(n_entries);
     visited.add_new(entries, n_entries, level.nodes);
-    score_from(0);
+    score_from(0, Fetched::none);
 
     for (;;) {
         const size_t first = visited.size();
@@ -61,11 +61,11 @@ void walk_both(const LevelView& level, const RowScorer& scorer, const int32_t* e
             const int32_t node = next_of(*pools[p], cursors[p], opened);
             if (node < 0) continue;
             opened.add(node);
-            meet_neighbours(level, node, scorer, visited);
+            meet_neighbours(level, node, scorer, first, visited);
         }
         if (opened.size() == before) break;
         counters.hops += static_cast<int64_t>(opened.size() - before);
-        score_from(first);
+        score_from(first, Fetched::first);
     }
     visited.clear();
     opened.clear();

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 
+#include "codes.h"
+
 namespace nearrow {
 namespace {
 
 constexpr int kLine = 64;
-constexpr int kGroup = 48;  // rows on their way while those before are scored (measured: 16 and 32 are slower)
+constexpr int kRowsMin = 6;   // on their way while others are scored, however long they are
+constexpr int kRowsMax = 48;  // and however short
 
 inline void fetch_line(const uint8_t* data) {
 #if defined(__x86_64__)
@@ -47,23 +50,39 @@ void fetch_plane(const uint8_t* plane, size_t stride, const CodeShape& shape, co
     }
 }
 
-}  // namespace
-
+// They go to the second cache, since more lines can be on their way there than to the first, by far (docs/decisions).
 void fetch_codes(const CodeRows& rows, bool both_planes, const int32_t* nodes, int n) {
     fetch_plane(rows.high, rows.high_stride, rows.shape, nodes, n);
     if (both_planes) fetch_plane(rows.low, rows.low_stride, rows.shape, nodes, n);
 }
 
-void CodeScan::operator()(const int32_t* nodes, int n, int fetched, int32_t* keys) const {
-    const auto ensure = [&](int end) {
+}  // namespace
+
+CodeScan::CodeScan(const CodeRows& rows, bool both_planes, const void* query)
+    : rows_(&rows), both_planes_(both_planes), query_(query) {
+    const int lines = (row_bytes(rows.shape) + kLine - 1) / kLine * (both_planes ? 2 : 1);
+    ahead_ = std::clamp(simd().fetching.lines / std::max(lines, 1), kRowsMin, kRowsMax);
+    group_ = simd().fetching.rows;
+}
+
+void CodeScan::fetch(const int32_t* batch, int from, int to) const {
+    to = std::min(to, group_ + ahead_);
+    if (to > from) fetch_codes(*rows_, both_planes_, batch + from, to - from);
+}
+
+void CodeScan::operator()(const int32_t* batch, int n, Fetched fetched, int32_t* keys) const {
+    const auto loop = both_planes_ ? simd().eight_l2 : simd().four_l2;
+    int asked = fetched == Fetched::all ? n : fetched == Fetched::first ? std::min(n, group_ + ahead_) : 0;
+    const auto ask = [&](int end) {
         end = std::min(end, n);
-        if (end > fetched) fetch(nodes + fetched, end - fetched);
-        fetched = std::max(fetched, end);
+        if (end > asked) fetch_codes(*rows_, both_planes_, batch + asked, end - asked);
+        asked = std::max(asked, end);
     };
-    ensure(kGroup);
-    for (int at = 0; at < n; at += kGroup) {
-        ensure(at + 2 * kGroup);
-        loop(*rows, query, nodes + at, std::min(kGroup, n - at), keys + at);
+    for (int at = 0; at < n;) {
+        ask(at + group_ + ahead_);
+        const int end = asked < n ? std::min(at + group_, n) : n;
+        loop(*rows_, query_, batch + at, end - at, keys + at);
+        at = end;
     }
 }
 

@@ -7,25 +7,27 @@
 
 namespace nearrow {
 
-// Asks for the rows of these nodes: their high nibbles, or both planes. They go to the second cache, since more lines
-// can be on their way there than to the first, by far (docs/decisions).
-void fetch_codes(const CodeRows& rows, bool both_planes, const int32_t* nodes, int n);
+// What was asked for of a batch of rows before it is scored: nothing; its first rows, by `fetch`; or they are near.
+enum class Fetched { none, first, all };
 
 // What scores rows of codes against a prepared query: one of the loops of simd.h, and what it reads.
 struct CodeScan {
-    void (*loop)(const CodeRows&, const void* query, const int32_t* nodes, int n, int32_t* keys);
-    bool both_planes;
-    const CodeRows* rows;
-    const void* query;
+    CodeScan(const CodeRows& rows, bool both_planes, const void* query);
 
-    void fetch(const int32_t* nodes, int n) const { fetch_codes(*rows, both_planes, nodes, n); }
-    // The first `fetched` nodes are on their way already; the others are fetched while those before are scored.
-    void operator()(const int32_t* nodes, int n, int fetched, int32_t* keys) const;
+    // Asks for the rows of a batch from one to another, as far as they may be on their way at once; the others are
+    // fetched when it is scored.
+    void fetch(const int32_t* batch, int from, int to) const;
+    void operator()(const int32_t* batch, int n, Fetched fetched, int32_t* keys) const;
+
+  private:
+    const CodeRows* rows_;
+    bool both_planes_;
+    const void* query_;
+    int group_;  // rows scored at once
+    int ahead_;  // rows that are on their way then
 };
 
-inline CodeScan four_bit_scan(const CodeRows& rows, const void* query) { return {simd().four_l2, false, &rows, query}; }
-inline CodeScan eight_bit_scan(const CodeRows& rows, const void* query) {
-    return {simd().eight_l2, true, &rows, query};
-}
+inline CodeScan four_bit_scan(const CodeRows& rows, const void* query) { return {rows, false, query}; }
+inline CodeScan eight_bit_scan(const CodeRows& rows, const void* query) { return {rows, true, query}; }
 
 }  // namespace nearrow

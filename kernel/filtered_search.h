@@ -104,7 +104,7 @@ class FilteredSearch {
     template <class Scorer>
     int score_all(const Scorer& scorer, WalkScratch& scratch, WalkCounters& counters) {
         keys_.resize(nodes_.size());
-        scorer(nodes_.data(), static_cast<int>(nodes_.size()), 0, keys_.data());
+        scorer(nodes_.data(), static_cast<int>(nodes_.size()), Fetched::none, keys_.data());
         counters.distances += static_cast<int64_t>(nodes_.size());
         Pool& pool = scratch.pool;
         const int lowest = simd().absorb(pool.buffers(), pool.size_of(), pool.capacity(), nodes_.data(), keys_.data(),

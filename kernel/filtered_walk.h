@@ -23,10 +23,10 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
     Visited& visited = scratch.visited;
     visited.begin(level.nodes);
     const int64_t start = counters.distances;
-    const auto score_from = [&](size_t first) {
+    const auto score_from = [&](size_t first, Fetched fetched) {
         const auto n = static_cast<int>(visited.size() - first);
         const int32_t* fresh = visited.since(first);
-        scorer(fresh, n, n, scratch.keys.data());
+        scorer(fresh, n, fetched, scratch.keys.data());
         counters.distances += n;
         for (int i = 0; i < n; ++i) {
             const uint64_t candidate = pool_entry(scratch.keys[static_cast<size_t>(i)], fresh[i]);
@@ -37,7 +37,7 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
     };
     scratch.reserve(1);
     visited.add_new(&entry, 1, level.nodes);
-    score_from(0);
+    score_from(0, Fetched::none);
     int cursor = 0;
     bool finished = true;
     while (cursor < frontier.size()) {
@@ -55,11 +55,11 @@ bool walk_through(const LevelView& level, const Scorer& scorer, const Accept& ac
             if (next > worst) break;
             next |= 1;
             ++expanded;
-            meet_neighbours(level, pool_node(next), scorer, visited);
+            meet_neighbours(level, pool_node(next), scorer, first, visited);
         }
         if (expanded == 0) break;
         counters.hops += expanded;
-        cursor = std::min(cursor, score_from(first));
+        cursor = std::min(cursor, score_from(first, Fetched::first));
         while (cursor < frontier.size() && (frontier.data()[cursor] & 1) != 0) ++cursor;
     }
     visited.clear();
@@ -81,7 +81,7 @@ bool walk_two_hops(const LevelView& level, const Scorer& scorer, const Accept& a
     scratch.keys.resize(std::max(scratch.keys.size(), passing.size()));
     int n = 0;
     const auto score = [&] {
-        scorer(passing.data(), n, 0, scratch.keys.data());
+        scorer(passing.data(), n, Fetched::none, scratch.keys.data());
         counters.distances += n;
         const int place = simd().absorb(pool.buffers(), pool.size_of(), ef, passing.data(), scratch.keys.data(), n,
                                         level.lists, level.width);

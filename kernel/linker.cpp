@@ -25,13 +25,10 @@ void RowScorer::set(int32_t node) {
     query_.prepare_from_row(rows_->codes, node);
 }
 
-void RowScorer::directions(const int32_t* nodes, int n, int fetched, int32_t* keys) const {
-    if (eight_) {
-        eight_bit_scan(rows_->codes, query_.eight())(nodes, n, fetched, keys);
-    } else {
-        four_bit_scan(rows_->codes, query_.four())(nodes, n, fetched, keys);
-        for (int i = 0; i < n; ++i) keys[i] += query_.four_offset();
-    }
+void RowScorer::directions(const int32_t* nodes, int n, Fetched fetched, int32_t* keys) const {
+    scan()(nodes, n, fetched, keys);
+    if (eight_) return;
+    for (int i = 0; i < n; ++i) keys[i] += query_.four_offset();
 }
 
 void RowScorer::products(const int32_t* nodes, int n, int32_t* keys) const {
@@ -39,14 +36,14 @@ void RowScorer::products(const int32_t* nodes, int n, int32_t* keys) const {
     scale_by_norms(rows_->norms.data(), rows_->norms[static_cast<size_t>(node_)], 0, unit, nodes, n, keys);
 }
 
-void RowScorer::operator()(const int32_t* nodes, int n, int fetched, int32_t* keys) const {
+void RowScorer::operator()(const int32_t* nodes, int n, Fetched fetched, int32_t* keys) const {
     directions(nodes, n, fetched, keys);
     if (products_ && !rows_->norms.empty()) products(nodes, n, keys);
 }
 
 void Linker::measure(int32_t node, const int32_t* nodes, int n, std::vector<uint64_t>& out) {
     keys_.resize(static_cast<size_t>(n));
-    scorer_(nodes, n, 0, keys_.data());
+    scorer_(nodes, n, Fetched::none, keys_.data());
     out.clear();
     for (int i = 0; i < n; ++i) {
         if (nodes[i] != node) out.push_back(pool_entry(keys_[static_cast<size_t>(i)], nodes[i]));
@@ -68,7 +65,7 @@ void Linker::extend(const std::vector<uint64_t>& candidates, Keys keys, int limi
     }
     // The codes of all candidates are near: they have just been scored.
     const auto n = static_cast<int>(size);
-    if (keys == Keys::products) scorer_.directions(nodes_.data(), n, n, distances_.data());
+    if (keys == Keys::products) scorer_.directions(nodes_.data(), n, Fetched::all, distances_.data());
     const auto to_front = [](auto& values, size_t at) {
         std::rotate(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(at),
                     values.begin() + static_cast<std::ptrdiff_t>(at) + 1);
@@ -89,7 +86,7 @@ void Linker::extend(const std::vector<uint64_t>& candidates, Keys keys, int limi
         if (static_cast<int>(out.size()) == limit) return;
         for (size_t i = 1; i < std::min<size_t>(left, kSoon + 1); ++i) pairs_.fetch_for_set(nodes_[i]);
         pairs_.set(kept);
-        pairs_.directions(nodes_.data() + 1, static_cast<int>(left - 1), n, keys_.data());
+        pairs_.directions(nodes_.data() + 1, static_cast<int>(left - 1), Fetched::all, keys_.data());
         size_t next = 0;
         for (size_t i = 1; i < left; ++i) {
             const auto apart = static_cast<float>(keys_[i - 1]);

@@ -26,15 +26,17 @@ class RowScorer {
     void set(int32_t node);
     // Asks for what `set` reads and scoring does not.
     void fetch_for_set(int32_t node) const;
-    void fetch(const int32_t* nodes, int n) const { fetch_codes(rows_->codes, eight_, nodes, n); }
+    void fetch(const int32_t* batch, int from, int to) const { scan().fetch(batch, from, to); }
     // Without products a row's norm does not count.
     void use_products(bool products) { products_ = products; }
-    void operator()(const int32_t* nodes, int n, int fetched, int32_t* keys) const;
+    void operator()(const int32_t* nodes, int n, Fetched fetched, int32_t* keys) const;
     // The two parts of it: distances of directions, and from them keys of products.
-    void directions(const int32_t* nodes, int n, int fetched, int32_t* keys) const;
+    void directions(const int32_t* nodes, int n, Fetched fetched, int32_t* keys) const;
     void products(const int32_t* nodes, int n, int32_t* keys) const;
 
   private:
+    CodeScan scan() const { return {rows_->codes, eight_, eight_ ? query_.eight() : query_.four()}; }
+
     const BuildRows* rows_;
     bool eight_;
     bool products_ = true;

@@ -49,7 +49,7 @@ void find_truth(const CurveInput& input, std::vector<Sample>& samples, int64_t b
         const int32_t size = std::min(kBlock, input.shown - at);
         for (int32_t j = 0; j < size; ++j) nodes[static_cast<size_t>(j)] = at + j;
         for (size_t i = 0; i < n; ++i) {
-            eight_bit_scan(input.rows->codes, queries[i].eight())(nodes.data(), size, 0, keys.data());
+            eight_bit_scan(input.rows->codes, queries[i].eight())(nodes.data(), size, Fetched::none, keys.data());
             if (norms != nullptr) scale_by_norms(norms, 1.0F, 0, unit, nodes.data(), size, keys.data());
             int32_t worst = pools[i].full() ? pool_key(pools[i].worst()) : 0x7FFFFFFF;
             for (int32_t j = 0; j < size; ++j) {

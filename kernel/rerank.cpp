@@ -39,7 +39,8 @@ size_t Searcher::refine(int64_t k) {
         keys_.resize(size);
         // The nearest by 4-bit codes will be measured whatever their 8-bit codes say.
         for (size_t i = 0; i < std::min(static_cast<size_t>(k), 2 * kRowsAhead); ++i) fetch_row(nodes_[i]);
-        eight_bit_scan(graph_->codes(), code_query_.eight())(nodes_.data(), static_cast<int>(size), 0, keys_.data());
+        eight_bit_scan(graph_->codes(), code_query_.eight())(nodes_.data(), static_cast<int>(size), Fetched::none,
+                                                             keys_.data());
         if (graph_->metric() == Metric::dot) {
             const float unit = unit_key(graph_->codebook().step, true);
             scale_by_norms(graph_->norms(), 1.0F, 0, unit, nodes_.data(), static_cast<int>(size), keys_.data());

@@ -17,8 +17,8 @@ constexpr double kMissAllowed = 0.65;      // of the misses that a target recall
 struct FloatScorer {
     const GraphView* graph;
     const ExactScorer* exact;
-    void fetch(const int32_t*, int) const {}
-    void operator()(const int32_t* nodes, int n, int, int32_t* keys) const {
+    void fetch(const int32_t*, int, int) const {}
+    void operator()(const int32_t* nodes, int n, Fetched, int32_t* keys) const {
         for (int i = 0; i < n; ++i) {
             const auto positions = graph->positions_of(nodes[i]);
             const bool sound = !positions.empty() && positions[0] >= 0 && positions[0] < graph->rows();

@@ -28,8 +28,17 @@ struct CodeRows {
     CodeShape shape;
 };
 
+// How far rows of codes are fetched ahead: so many lines are on their way while so many rows (a multiple of four) are
+// scored. Where more lines are asked for than the processors that have these instructions keep in flight, those needed
+// first wait behind the others (docs/decisions).
+struct Fetching {
+    int lines;
+    int rows;
+};
+
 struct Simd {
     const char* name;
+    Fetching fetching;
     // The scoring loops expect the rows to be on their way (fetch.h).
     // keys[i] = Σ c·(4c − t), c the 4-bit code: 4·(‖c − t/8‖² − ‖t/8‖²).
     void (*four_l2)(const CodeRows&, const void* t, const int32_t* nodes, int n, int32_t* keys);

@@ -143,6 +143,10 @@ void dispatch(const CodeRows& rows, const void* query, const int32_t* nodes, int
             return score<Form, 2>(rows, query, nodes, n, keys);
         case 3:
             return score<Form, 3>(rows, query, nodes, n, keys);
+        case 4:
+            return score<Form, 4>(rows, query, nodes, n, keys);
+        case 6:
+            return score<Form, 6>(rows, query, nodes, n, keys);
         default:
             return score<Form, 0>(rows, query, nodes, n, keys);
     }
@@ -298,9 +302,9 @@ void quantise(const float* values, const float* shift, float scale, float low, f
 
 }  // namespace
 
-extern const Simd simd_avx2 = {"avx2",       dispatch<FourL2>, dispatch<EightL2>, query_of_row, collect,
-                               peek,         absorb_near,      l2<Float32>,       l2<Float16>,  dot<Float32>,
-                               dot<Float16>, widen_f16,        quantise};
+extern const Simd simd_avx2 = {"avx2",       {24, 4},      dispatch<FourL2>, dispatch<EightL2>, query_of_row,
+                               collect,      peek,         absorb_near,      l2<Float32>,       l2<Float16>,
+                               dot<Float32>, dot<Float16>, widen_f16,        quantise};
 
 }  // namespace nearrow
 #endif

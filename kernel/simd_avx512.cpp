@@ -256,9 +256,9 @@ int peek(const uint32_t* visited, const int32_t* list, int width, uint32_t nodes
 
 }  // namespace
 
-extern const Simd simd_avx512 = {"avx512",     dispatch<FourL2>, dispatch<EightL2>, query_of_row, collect,
-                                 peek,         absorb_avx512,    l2<Float32>,       l2<Float16>,  dot<Float32>,
-                                 dot<Float16>, widen_f16,        quantise};
+extern const Simd simd_avx512 = {"avx512",     {768, 48},    dispatch<FourL2>, dispatch<EightL2>, query_of_row,
+                                 collect,      peek,         absorb_avx512,    l2<Float32>,       l2<Float16>,
+                                 dot<Float32>, dot<Float16>, widen_f16,        quantise};
 
 }  // namespace nearrow
 #endif

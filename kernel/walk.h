@@ -99,16 +99,15 @@ struct WalkScratch {
     }
 };
 
-// A scorer has fetch(nodes, n), which asks for what scoring them reads, and operator()(nodes, n, fetched, keys), which
-// scores them, the first `fetched` having been asked for. CodeScan is one; for dot directions are coded, norms kept
-// beside them.
+// A scorer has fetch and operator() as CodeScan has, which is one. For dot directions are coded, norms kept beside
+// them.
 struct ProductScorer {
     CodeScan directions;
     const float* norms;
     int32_t offset;
     float unit;
-    void fetch(const int32_t* nodes, int n) const { directions.fetch(nodes, n); }
-    void operator()(const int32_t* nodes, int n, int fetched, int32_t* keys) const {
+    void fetch(const int32_t* batch, int from, int to) const { directions.fetch(batch, from, to); }
+    void operator()(const int32_t* nodes, int n, Fetched fetched, int32_t* keys) const {
         directions(nodes, n, fetched, keys);
         scale_by_norms(norms, 1.0F, offset, unit, nodes, n, keys);
     }
@@ -116,13 +115,13 @@ struct ProductScorer {
 
 constexpr int kPerStep = 3;  // candidates expanded at once, so that the loads of their neighbours overlap
 
-// Visits the neighbours of a node that were not met before, and asks for what scoring them reads; returns how many.
+// Visits the neighbours of a node that were not met before, and asks for what scoring them reads. They join a batch,
+// which is all that was met since there were `first`.
 template <class Scorer>
-int meet_neighbours(const LevelView& level, int32_t node, const Scorer& scorer, Visited& visited) {
-    const size_t first = visited.size();
+void meet_neighbours(const LevelView& level, int32_t node, const Scorer& scorer, size_t first, Visited& visited) {
+    const auto before = static_cast<int>(visited.size() - first);
     const int n = visited.add_new(level.list(node), level.width, level.nodes);
-    scorer.fetch(visited.since(first), n);
-    return n;
+    scorer.fetch(visited.since(first), before, before + n);
 }
 
 // Steepest descent through the levels from `top` down to `lowest`: the node it comes to. What was scored once is not
@@ -136,18 +135,20 @@ int32_t descend(const LevelAt& level_at, int top, int lowest, const Scorer& scor
     scratch.reserve(1);
     visited.add(entry);
     int32_t best_key;
-    scorer(&entry, 1, 0, &best_key);
+    scorer(&entry, 1, Fetched::none, &best_key);
     ++counters.distances;
     for (int above = top; above >= lowest; --above) {
         const LevelView level = level_at(above);
         for (bool nearer = true; nearer;) {
             scratch.reserve(level.width);
-            const int32_t* fresh = visited.since(visited.size());
-            const int n = meet_neighbours(level, entry, scorer, visited);
+            const size_t first = visited.size();
+            const int32_t* fresh = visited.since(first);
+            meet_neighbours(level, entry, scorer, first, visited);
+            const auto n = static_cast<int>(visited.size() - first);
             // One of these lists is read next, or that of the node on the level below: a line or two each.
             for (int j = 0; j < n; ++j) __builtin_prefetch(level.list(fresh[j]));
             if (above > 0) __builtin_prefetch(level_at(above - 1).list(entry));
-            scorer(fresh, n, n, scratch.keys.data());
+            scorer(fresh, n, Fetched::first, scratch.keys.data());
             counters.distances += n;
             ++counters.hops;
             nearer = false;
@@ -184,17 +185,17 @@ void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, 
     Visited& visited = scratch.visited;
     pool.reset(beam.keep);
     visited.begin(level.nodes);
-    const auto score_from = [&](size_t first) {
+    const auto score_from = [&](size_t first, Fetched fetched) {
         const auto n = static_cast<int>(visited.size() - first);
         const int32_t* fresh = visited.since(first);
-        scorer(fresh, n, n, scratch.keys.data());
+        scorer(fresh, n, fetched, scratch.keys.data());
         counters.distances += n;
         return simd().absorb(pool.buffers(), pool.size_of(), beam.keep, fresh, scratch.keys.data(), n, level.lists,
                              level.width);
     };
     scratch.reserve(n_entries);
     visited.add_new(entries, n_entries, level.nodes);
-    score_from(0);
+    score_from(0, Fetched::none);
 
     int cursor = 0;
     const auto reach = [&] { return pool.full() ? beam.ef : pool.size(); };
@@ -207,11 +208,11 @@ void walk(const LevelView& level, const Scorer& scorer, const int32_t* entries, 
             if ((entry & 1) != 0) continue;
             entry |= 1;
             ++expanded;
-            meet_neighbours(level, pool_node(entry), scorer, visited);  // scored when the others are met too
+            meet_neighbours(level, pool_node(entry), scorer, first, visited);
         }
         if (expanded == 0) break;
         counters.hops += expanded;
-        const int nearest = score_from(first);
+        const int nearest = score_from(first, Fetched::first);
         if (nearest < cursor) cursor = nearest;
         while (cursor < reach() && (pool.data()[cursor] & 1) != 0) ++cursor;
         prepare(pool, cursor);
