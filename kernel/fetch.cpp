@@ -8,7 +8,7 @@ namespace nearrow {
 namespace {
 
 constexpr int kLine = 64;
-constexpr int kRowsMin = 6;   // on their way while others are scored, however long they are
+constexpr int kRowsMin = 4;   // on their way while others are scored, however long they are
 constexpr int kRowsMax = 48;  // and however short
 
 inline void fetch_line(const uint8_t* data) {
