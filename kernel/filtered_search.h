@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "bitset.h"
 #include "filtered_walk.h"
 #include "flat_scan.h"
 #include "graph_view.h"

@@ -8,6 +8,7 @@ namespace nearrow {
 namespace {
 
 constexpr int kBlock = 64;
+constexpr Fetching kByRows = {1 << 20, 48};  // no row is so long that lines would bound it
 
 struct FourL2 {
     static constexpr bool two_planes = false;
@@ -256,7 +257,7 @@ int peek(const uint32_t* visited, const int32_t* list, int width, uint32_t nodes
 
 }  // namespace
 
-extern const Simd simd_avx512 = {"avx512",     {768, 48},    dispatch<FourL2>, dispatch<EightL2>, query_of_row,
+extern const Simd simd_avx512 = {"avx512",     kByRows,      dispatch<FourL2>, dispatch<EightL2>, query_of_row,
                                  collect,      peek,         absorb_avx512,    l2<Float32>,       l2<Float16>,
                                  dot<Float32>, dot<Float16>, widen_f16,        quantise};
 

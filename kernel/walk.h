@@ -1,7 +1,6 @@
 // Walk: which nodes of one level are nearest to a query, by code distance? Best-first search with a sorted pool.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
