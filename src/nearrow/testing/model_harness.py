@@ -19,6 +19,7 @@ from nearrow.storage.local import LocalDirectory
 from nearrow.storage.memory import MemoryDirectory
 from nearrow.testing.fault_directory import FaultDirectory, PowerCut
 from nearrow.testing.inline_background import open_inline
+from nearrow.testing.remains import leave_copy
 from nearrow.write.follower import Follower
 from nearrow.write.open import create, open_writer
 from nearrow.write.writer import Writer
@@ -111,9 +112,9 @@ class LocalHarness(_Faultless):
     def kill(self, collection: Collection, seed: int) -> Collection:
         abandon(collection)
         old, self._lives = self._root / str(self._lives), self._lives + 1
-        shutil.copytree(old, self._root / str(self._lives))
+        leave_copy(old, self._root / str(self._lives))
         reopened = Collection(open_writer(self._directory))
-        shutil.rmtree(old)
+        shutil.rmtree(old, ignore_errors=True)  # tantivy may still write there; close() takes what is left
         return reopened
 
     def reader(self) -> Collection:
