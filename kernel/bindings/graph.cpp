@@ -276,7 +276,7 @@ void bind_graph(nb::module_& module) {
             "search_one",
             [](Graph& graph, nb::handle query, int64_t k, std::optional<int64_t> ef, double target,
                const Selection* selection) { return search_one(answers, graph, query, k, ef, target, selection); },
-            "query"_a, "k"_a, "ef"_a.none(), "target"_a, "selection"_a = nb::none())
+            "query"_a, "k"_a, "ef_search"_a = nb::none(), "target_recall"_a = 0.95, "selection"_a = nb::none())
         .def("search_many", &search_many, "queries"_a, "k"_a, "ef"_a.none(), "target"_a, "selection"_a.none(),
              "threads"_a, "way"_a = 0)
         .def("select", &make_selection, "accept"_a, "count"_a.none(), "depth"_a, nb::keep_alive<0, 1>())

@@ -51,8 +51,8 @@ class Graph:
         self,
         query: npt.NDArray[np.float32],
         k: int,
-        ef: int | None,
-        target: float,
+        ef_search: int | None = None,
+        target_recall: float = 0.95,
         selection: Selection | None = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]: ...
     def search_many(

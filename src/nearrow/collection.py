@@ -22,13 +22,14 @@ from nearrow.metrics import CollectionMetrics, expose, timed, withdraw
 from nearrow.progress import steps
 from nearrow.query.accept import Filters, matching_rows
 from nearrow.query.ask import PLAIN, Extras, ask
-from nearrow.query.executor import Source, chosen_columns
+from nearrow.query.executor import Source
 from nearrow.query.facet_counts import facet_counts
 from nearrow.query.filter import Filter
-from nearrow.query.packed import packed_nearest
+from nearrow.query.hit_rows import chosen_columns
 from nearrow.query.query import TARGET_RECALL, VectorQuery, check_positive, vector_query
 from nearrow.query.recall import Recall, measure_recall
 from nearrow.query.text_search import TextSearch
+from nearrow.query.usual import usual_packed
 from nearrow.schema import CollectionConfig, canonical_id_array
 from nearrow.segment.view import View
 from nearrow.storage.fork import leave_behind, lives_on
@@ -62,7 +63,7 @@ class Collection(EmbeddingVerbs, RowVerbs, AnalyticVerbs, UpkeepVerbs):
     def _attach(self, store: Writer | Follower) -> None:
         self._store = store
         self._dimension = store.config.dimension
-        self._search = Source(store.config.metric, self._view, self._filters, store.texts)
+        self._search = Source(store.config.metric, lambda: store.view, self._filters, store.texts)
 
     # ---- forks: a child reads on with its parent's reader (storage.fork); a writer of the parent's is closed there
 
@@ -214,11 +215,11 @@ class Collection(EmbeddingVerbs, RowVerbs, AnalyticVerbs, UpkeepVerbs):
         return found
 
     def _search_packed(self, vector: npt.NDArray[np.float32], query: VectorQuery, where: Any) -> bytes | None:
-        """What a server sends of a plain search: ids and distances, see `query.packed`; None: `search` has to be asked."""
+        """What a server sends of a plain search: ids and distances, see `query.usual`; None: `search` has to be asked."""
         began = perf_counter()
         source = self._source()
         condition = None if where is None else self._filter(where, source.newest())
-        packed = packed_nearest(source, self._dimension, vector, query, condition)
+        packed = usual_packed(source, vector, query, condition)
         if packed is not None:
             self.metrics.search.ended(began)
         return packed
@@ -293,6 +294,7 @@ class Collection(EmbeddingVerbs, RowVerbs, AnalyticVerbs, UpkeepVerbs):
         return self._store.view
 
     def _source(self) -> Source:
+        """What searches ask, once it is known to be open."""
         self._store.check_open()
         return self._search
 

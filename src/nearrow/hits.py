@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,18 @@ from nearrow.errors import InvalidArgumentError, NotFoundError
 NO_PARTS: Mapping[str, Any] = {}
 
 
+class HitRows(Protocol):
+    """Where the rest of some hits is read from, once, when it is first asked for."""
+
+    def ids(self) -> npt.NDArray[Any]: ...
+    def scores(self) -> npt.NDArray[np.float32]: ...
+    def columns(self) -> pa.Table:
+        """Those that were asked for, a row for each hit."""
+
+    def cursor(self) -> str | None:
+        """For the page behind the last hit; None if nothing is behind it."""
+
+
 class Hits(Sequence["Hit"]):
     """The rows found, nearest (or best) first.
 
@@ -22,73 +34,51 @@ class Hits(Sequence["Hit"]):
     scores     float32 [n]: higher is better; cosine and dot: the similarity, l2: 1 / (1 + distance), text: BM25,
                hybrid: the combined score
 
-    Columns are read from the rows when they are first asked for.
+    All but the distances is read from the rows when it is first asked for.
     """
 
-    __slots__ = (
-        "_cursor",
-        "_fetch",
-        "_fetched",
-        "_ids",
-        "_scores",
-        "distances",
-        "explanation",
-        "facets",
-        "parts",
-        "snippet",
-    )
+    __slots__ = ("_ids", "_read", "_rows", "_scores", "distances", "explanation", "facets", "parts", "snippet")
 
     def __init__(
         self,
-        ids: Callable[[], npt.NDArray[Any]],
+        rows: HitRows,
         distances: npt.NDArray[np.float32],
-        scores: npt.NDArray[np.float32] | Callable[[], npt.NDArray[np.float32]],
-        fetch: Callable[[], pa.Table],
         *,
         parts: Mapping[str, npt.NDArray[Any]] = NO_PARTS,
-        facets: Mapping[str, Any] = NO_PARTS,
-        explanation: Any = None,
-        cursor: Callable[[], str | None] | None = None,
     ) -> None:
-        self._ids: Any = ids
-        self._scores: Any = scores
-        self._cursor: Any = cursor
-        self._fetch = fetch
-        self._fetched: pa.Table | None = None
+        self._rows = rows
+        self._ids: npt.NDArray[Any] | None = None
+        self._scores: npt.NDArray[np.float32] | None = None
+        self._read: pa.Table | None = None
         self.distances = distances
         self.parts = parts
         """Further arrays, one value a hit: vector_score, text_score, combined_score, … of a hybrid search."""
-        self.facets = facets
-        self.explanation = explanation
+        self.facets: Mapping[str, Any] = NO_PARTS
+        self.explanation: Any = None
         self.snippet: Callable[[str, str], Any] | None = None
 
     @property
     def ids(self) -> npt.NDArray[Any]:
-        if callable(self._ids):
-            self._ids = self._ids()
-        found: npt.NDArray[Any] = self._ids
-        return found
+        if self._ids is None:
+            self._ids = self._rows.ids()
+        return self._ids
 
     @property
     def scores(self) -> npt.NDArray[np.float32]:
-        if callable(self._scores):
-            self._scores = self._scores()
-        found: npt.NDArray[np.float32] = self._scores
-        return found
+        if self._scores is None:
+            self._scores = self._rows.scores()
+        return self._scores
 
     @property
     def cursor(self) -> str | None:
         """Give it to the next search as `after=` for the next page; None behind the last row."""
-        if callable(self._cursor):
-            self._cursor = self._cursor()
-        found: str | None = self._cursor
-        return found
+        return self._rows.cursor()
 
     @property
     def _table(self) -> pa.Table:
-        if self._fetched is None:
-            self._fetched = self._fetch()
-        return self._fetched
+        if self._read is None:
+            self._read = self._rows.columns()
+        return self._read
 
     def __len__(self) -> int:
         return len(self.distances)

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from nearrow import _kernel
 from nearrow.errors import InvalidArgumentError
-from nearrow.index.flat import Positions
 from nearrow.index.vectors import Bits, Floats, Vectors, metric_name, query_batch
 
 Codes = Literal["auto", 4, 8] | None
@@ -65,13 +64,18 @@ class Graph:
     Any number of threads may search one graph. Searching releases the GIL.
     """
 
-    __slots__ = ("_kernel", "_owner", "metric", "vectors")
+    __slots__ = ("_kernel", "_owner", "metric", "search_one", "vectors")
 
     def __init__(self, kernel: _kernel.Graph, vectors: Vectors, metric: str, owner: Any = None) -> None:
         self._kernel = kernel
         self._owner = owner
         self.vectors = vectors
         self.metric = metric
+        self.search_one = kernel.search_one
+        """One query [d] with as little as possible around the search: (positions, distances), nearest first.
+
+        TypeError unless it is a contiguous float32 array; InvalidArgumentError for NaN, zeros, or another dimension.
+        """
 
     @classmethod
     def build(
@@ -166,17 +170,6 @@ class Graph:
         array = query_batch(queries, self.vectors.dimension)
         result = self._kernel.search_many(array, k, ef_search, target_recall, selection, threads or 0, WAY_NUMBERS[way])
         return result if counters else result[:3]
-
-    def search_one(
-        self,
-        query: Floats,
-        k: int,
-        ef_search: int | None = None,
-        target_recall: float = 0.95,
-        selection: Selection | None = None,
-    ) -> tuple[Positions, Floats]:
-        """One query with as little as possible around the search: (positions, distances)."""
-        return self._kernel.search_one(query, k, ef_search, target_recall, selection)
 
     def merge(
         self,

@@ -29,7 +29,7 @@ _TRAILER_MAGIC = b"NRRWLIVE"
 class HnswIndex:
     """Vectors and their graph: build, search, add, remove, save, open. Ids are row positions in order of insertion."""
 
-    __slots__ = ("_alive", "_fast", "_removed", "graph", "metric")
+    __slots__ = ("_alive", "_removed", "graph", "metric")
 
     def __init__(self, graph: Graph, alive: Bits | None = None, removed: int = 0) -> None:
         self.metric = graph.metric
@@ -39,7 +39,6 @@ class HnswIndex:
         self.graph = graph
         self._alive = alive
         self._removed = removed
-        self._fast = graph._kernel.search_one
 
     @classmethod
     def build(
@@ -94,7 +93,7 @@ class HnswIndex:
         """
         if accept is None and self._alive is None:
             try:
-                return self._fast(queries, k, ef_search, target_recall)
+                return self.graph.search_one(queries, k, ef_search, target_recall)
             except TypeError:  # not a contiguous float32 [d] array
                 queries = np.asarray(queries, dtype=np.float32)
         array = np.require(queries, np.float32, ("C", "A"))

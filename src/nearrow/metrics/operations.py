@@ -54,7 +54,7 @@ class Operation:
         """Note a call that began at this `perf_counter()` and concerned so many rows."""
         pending = self._pending
         pending.append(perf_counter() - began)
-        if rows != 1 or len(pending) >= FOLD_AT or heard(self.trace):
+        if rows != 1 or len(pending) >= FOLD_AT or (self.trace is not None and heard(self.trace)):
             self._note(began, rows)
 
     def _note(self, began: float, rows: int) -> None:

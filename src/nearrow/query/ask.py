@@ -18,6 +18,7 @@ from nearrow.query.fusion import parse_fusion
 from nearrow.query.negatives import Negatives
 from nearrow.query.query import Vector, VectorQuery, query_vectors
 from nearrow.query.request import Request
+from nearrow.query.usual import usual_hits
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ def ask(
     threads: int,
 ) -> Any:
     """Hits for one query; a list of Hits for a batch (a 2-D vector, a list of texts), computed in parallel."""
+    if extras is PLAIN and not isinstance(where, (list, tuple)):
+        hits = usual_hits(source, vector, query, None if where is None else _filter(source, where), columns)
+        if hits is not None:
+            return hits
     if vector is None and not isinstance(extras.text, (list, tuple)):
         return execute(source, _request(source, dimension, None, query, where, columns, extras))
     queries = None if vector is None else query_vectors(vector, dimension, source.metric)

@@ -6,19 +6,15 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-
-from nearrow.errors import InvalidArgumentError, NotFoundError
+from nearrow.errors import InvalidArgumentError
 from nearrow.hits import Hits
 from nearrow.index.text import RebuildNeededError, TextView
 from nearrow.query.accept import Accept, Filters
-from nearrow.query.cursor import Cursor
 from nearrow.query.facet_counts import facet_counts
 from nearrow.query.filter import Filter
+from nearrow.query.hit_rows import NearestRows, RankedRows, chosen_columns
 from nearrow.query.hybrid import hybrid_ranked
 from nearrow.query.narrow import narrowed
 from nearrow.query.nearest import Found, search, search_one
@@ -28,8 +24,7 @@ from nearrow.query.ranked import Ranked
 from nearrow.query.request import Request
 from nearrow.query.text_search import TextSearch
 from nearrow.query.vector_search import away_ranked, nearest_ranked
-from nearrow.schema import nearest_name
-from nearrow.segment.view import Part, View
+from nearrow.segment.view import View
 
 logger = logging.getLogger("nearrow")
 
@@ -151,14 +146,8 @@ def _ranked(
 
 
 def _hits(view: View, ranked: Ranked, request: Request, words: TextSearch | None) -> Hits:
-    hits = Hits(
-        lambda: ids_of(view, ranked.owner, ranked.position),
-        ranked.distance,
-        ranked.score,
-        lambda: view.take(ranked.owner, ranked.position, chosen_columns(view.schema, request.columns)),
-        parts=ranked.parts,
-        cursor=None if request.reorders else lambda: Cursor.behind(ranked, view, request.after),
-    )
+    rows = RankedRows(view, ranked, request.columns, request.after, paged=not request.reorders)
+    hits = Hits(rows, ranked.distance, parts=ranked.parts)
     if words is not None and words.texts:
         text = words.texts[0]
         hits.snippet = lambda value, field: text.snippet(words.query, value, field=field)
@@ -167,57 +156,4 @@ def _hits(view: View, ranked: Ranked, request: Request, words: TextSearch | None
 
 def vector_hits(view: View, metric: str, found: Found, columns: Sequence[str] | None) -> Hits:
     """Hits that read their ids, scores and columns from the view when asked."""
-    distance = found.distance
-    return Hits(
-        lambda: ids_of(view, found.owner, found.position),
-        distance,
-        lambda: scores_of(metric, distance),
-        lambda: view.take(found.owner, found.position, chosen_columns(view.schema, columns)),
-        cursor=lambda: Cursor.behind_nearest(found.owner, found.position, distance, view),
-    )
-
-
-def ids_of(view: View, owner: npt.NDArray[np.int32], position: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-    """The ids of the rows found: an object array of str, or an int64 array."""
-    parts = view.parts
-    if len(parts) == 1:
-        return _ids_at(parts[0], position)
-    if len(owner) == 0:
-        return np.empty(0, np.int64 if pa.types.is_int64(view.schema.field("id").type) else object)
-    first = int(owner[0])
-    if (owner == first).all():
-        return _ids_at(parts[first], position)
-    known = {int(index): _ids_at(parts[int(index)], position[owner == index]) for index in np.unique(owner)}
-    ids: npt.NDArray[Any] = np.empty(len(owner), known[first].dtype)
-    for index, found in known.items():
-        ids[owner == index] = found
-    return ids
-
-
-def _ids_at(part: Part, position: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-    ids = part.ids_at(position)
-    if ids.dtype.kind == "O" and len(ids) and isinstance(ids[0], int):
-        return ids.astype(np.int64)
-    return ids
-
-
-def scores_of(metric: str, distances: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Higher is better: the cosine, the dot product, or 1 / (1 + squared distance)."""
-    if metric == "cosine":
-        return np.float32(1) - distances
-    if metric == "dot":
-        return -distances
-    return np.float32(1) / (np.float32(1) + distances)
-
-
-def chosen_columns(schema: pa.Schema, columns: Sequence[str] | None) -> list[str]:
-    """The columns that come back: by default all but the vector. NotFoundError names an unknown one."""
-    if columns is None:
-        return [name for name in schema.names if name != "vector"]
-    wanted = [columns] if isinstance(columns, str) else list(columns)
-    for name in wanted:
-        if not isinstance(name, str):
-            raise InvalidArgumentError(f"columns are named by strings, not {name!r:.60}")
-        if schema.get_field_index(name) < 0:
-            raise NotFoundError(f"no column {name!r}{nearest_name(str(name), schema.names)}")
-    return wanted
+    return Hits(NearestRows(view, metric, found, columns), found.distance)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -65,11 +66,11 @@ def search_one(view: View, metric: str, vector: Vector, query: VectorQuery, acce
 
 
 def _first_of_part(part: Part, metric: str, vector: Vector, query: VectorQuery, allowed: Accept) -> Found:
-    graph = part.graph
-    if graph is None or query.exact or query.k is None or query.within is not None or allowed.count == 0:
+    k, graph = query.walk_k, part.graph
+    if k is None or graph is None or allowed.count == 0:
         return search_part(part, metric, vector[None, :], query, allowed, 1)[0].first(query.k)
-    positions, distances = walk_one(graph, vector, query.k, query, allowed)
-    return Found(_owner_zero(len(positions)), positions, distances)
+    positions, distances = walk_one(graph, vector, k, query, allowed)
+    return Found(owner_zero(len(positions)), positions, distances)
 
 
 def walk_one(
@@ -104,8 +105,8 @@ def search_part(
             threads=threads,
         )
     if len(queries) == 1:  # every search gives min(k, accepted)
-        return [Found(_owner_zero(k), positions[0], distances[0])]
-    owner = _owner_zero(k)
+        return [Found(owner_zero(k), positions[0], distances[0])]
+    owner = owner_zero(k)
     return [Found(owner[:n], positions[i, :n], distances[i, :n]) for i, n in enumerate(counts.tolist())]
 
 
@@ -132,11 +133,13 @@ def _within(
 
 def _range(part: Part, metric: str, vector: Vector, within: float, allowed: Accept) -> Found:
     positions, distances = flat_range(part.vectors, metric, vector, within, accept=allowed.bits)
-    return Found(_owner_zero(len(positions)), positions, distances)
+    return Found(owner_zero(len(positions)), positions, distances)
 
 
-def _owner_zero(count: int) -> npt.NDArray[np.int32]:
-    return _ZEROS[:count] if count <= len(_ZEROS) else np.zeros(count, np.int32)
+@lru_cache(maxsize=256)
+def owner_zero(count: int) -> npt.NDArray[np.int32]:
+    """The owners of so many rows of the first part: read-only, and of no size in memory."""
+    return np.broadcast_to(np.int32(0), count)
 
 
 def _merge(view: View, answers: Sequence[Found], k: int | None) -> Found:
@@ -163,6 +166,4 @@ def _only(answers: Sequence[Found], k: int | None) -> Found:
     return NOTHING_FOUND
 
 
-_ZEROS = np.zeros(1024, np.int32)
-_ZEROS.flags.writeable = False
 NOTHING_FOUND = Found(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32))

@@ -35,6 +35,11 @@ class VectorQuery:
         """The same without a largest distance."""
         return VectorQuery(self.k, self.ef_search, self.target_recall, self.exact)
 
+    @cached_property
+    def walk_k(self) -> int | None:
+        """k, if one walk of a graph answers; None if every row is measured, or all within a distance are asked for."""
+        return None if self.exact or self.within is not None else self.k
+
     def __post_init__(self) -> None:
         if self.k is None and self.within is None:
             raise InvalidArgumentError("k=None (all rows) needs within=…, the largest distance; or give a k")

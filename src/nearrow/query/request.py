@@ -40,6 +40,8 @@ class Request:
     def __post_init__(self) -> None:
         if self.vector is None and self.text is None:
             raise InvalidArgumentError("search() needs a vector, a text, or both")
+        if isinstance(self.text, int):
+            raise InvalidArgumentError(f"text= takes words, not {self.text!r}; the number of hits is k={self.text!r}")
         if self.vector is None and (self.negatives is not None or self.query.within is not None):
             raise InvalidArgumentError("negatives= and within= need a vector")
         if self.text is not None and self.negatives is not None:
@@ -47,7 +49,6 @@ class Request:
         check_positive("group_size", self.group_size)
         if self.diversity is not None and not (isinstance(self.diversity, (int, float)) and 0 <= self.diversity <= 1):
             raise InvalidArgumentError(f"diversity must be from 0 to 1, not {self.diversity!r}")
-
         if self.after is not None and self.reorders:
             raise InvalidArgumentError("after= needs one order for all pages: leave out rerank= and diversity=")
 

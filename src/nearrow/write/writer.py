@@ -45,6 +45,8 @@ class Writer:
         background.texts = self.texts
         self._memtable_bytes = core.budget.memtable_bytes(core.config)
         self._release = release
+        self.check_open = core.check_open
+        """ClosedError if it is closed, or was opened by the parent of this process."""
 
     @property
     def view(self) -> View:
@@ -57,9 +59,6 @@ class Writer:
     def refresh(self) -> None:
         """The writer's view is always the newest."""
         self.check_open()
-
-    def check_open(self) -> None:
-        self.core.check_open()
 
     @property
     def manifest(self) -> Manifest:

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from nearrow.errors import InvalidArgumentError, NearrowError
 from nearrow.hits import Hits
-from nearrow.query.executor import scores_of
+from nearrow.query.hit_rows import scores_of
 from nearrow.server.wire.hits import joined_ids
 
 SETTINGS = ("k", "where", "ef_search", "target_recall", "exact", "within")
@@ -96,36 +96,42 @@ def unpack_answer(message: bytes, metric: str) -> list[Hits]:
         raise NearrowError(f"the server's answer holds no hits ({error}); is it a Nearrow server?") from None
 
     if queries == 1:
-        ids = _Ids(message, kind, rows, texts_at, 0, rows)
-        return [
-            Hits(
-                ids,
-                distances,
-                lambda: scores_of(metric, distances),
-                _no_columns,
-                cursor=lambda: _cursor(message, cursors_at),
-            )
-        ]
-
-    def hits(first: int, count: int, query: int) -> Hits:
-        ids, far = _Ids(message, kind, rows, texts_at, first, count), distances[first : first + count]
-        at = cursors_at + CURSOR_BYTES * query
-        return Hits(ids, far, lambda: scores_of(metric, far), _no_columns, cursor=lambda: _cursor(message, at))
-
-    firsts = (0, *accumulate(counts))
-    return [hits(firsts[query], count, query) for query, count in enumerate(counts)]
+        return [Hits(_AnswerRows(message, metric, distances, kind, rows, texts_at, 0, cursors_at), distances)]
+    found, first = [], 0
+    for query, count in enumerate(counts):
+        far, at = distances[first : first + count], cursors_at + CURSOR_BYTES * query
+        found.append(Hits(_AnswerRows(message, metric, far, kind, rows, texts_at, first, at), far))
+        first += count
+    return found
 
 
-class _Ids:
-    """The ids of one query, in an answer that holds those of all."""
+class _AnswerRows:
+    """What the hits of one query read from an answer that holds those of all."""
 
-    __slots__ = ("_about",)
+    __slots__ = ("_about", "_distances", "_message", "_metric")
 
-    def __init__(self, *about: Any) -> None:
+    def __init__(self, message: bytes, metric: str, distances: npt.NDArray[np.float32], *about: int) -> None:
+        """about: the kind of the ids, how many rows there are in all, where the texts begin, this query's first row, and
+        where its cursor lies."""
+        self._message = message
+        self._metric = metric
+        self._distances = distances
         self._about = about
 
-    def __call__(self) -> npt.NDArray[Any]:
-        message, kind, rows, texts_at, first, count = self._about
+    def scores(self) -> npt.NDArray[np.float32]:
+        return scores_of(self._metric, self._distances)
+
+    def columns(self) -> pa.Table:
+        return pa.table({})
+
+    def cursor(self) -> str | None:
+        at = self._about[-1]
+        packed = self._message[at : at + CURSOR_BYTES]
+        return None if packed == NO_CURSOR else packed.decode()
+
+    def ids(self) -> npt.NDArray[Any]:
+        message, count = self._message, len(self._distances)
+        kind, rows, texts_at, first, _ = self._about
         if kind == INTEGERS:
             return np.frombuffer(message, "<i8", rows, _ANSWER.size)[first : first + count]
         ends = _numbers(rows).unpack_from(message, _ANSWER.size)
@@ -135,15 +141,6 @@ class _Ids:
             ids[number] = message[start : texts_at + end].decode()
             start = texts_at + end
         return ids
-
-
-def _cursor(message: bytes, at: int) -> str | None:
-    packed = message[at : at + CURSOR_BYTES]
-    return None if packed == NO_CURSOR else packed.decode()
-
-
-def _no_columns() -> pa.Table:
-    return pa.table({})
 
 
 @lru_cache(maxsize=256)

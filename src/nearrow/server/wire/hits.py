@@ -130,14 +130,10 @@ def _one(
     snippet: Callable[[str, str], Any] | None,
 ) -> Hits:
     front = len(FRONT)
-    cursor = told["cursors"][number]
     hits = Hits(
-        lambda: _ids(batch.column(0)),
+        _BatchRows(batch, columns, front + len(parts), told["cursors"][number]),
         batch.column(1).to_numpy(),
-        lambda: batch.column(2).to_numpy(),
-        lambda: _table(batch, columns, front + len(parts)),
         parts={name: batch.column(front + at).to_numpy(zero_copy_only=False) for at, name in enumerate(parts)},
-        cursor=lambda: cursor,
     )
     if "facets" in told:
         hits.facets = decode(told["facets"][number])
@@ -148,20 +144,35 @@ def _one(
     return hits
 
 
-def _ids(column: pa.Array) -> np.ndarray[Any, Any]:
-    if pa.types.is_int64(column.type):
-        return column.to_numpy()
-    ids = np.empty(len(column), object)
-    ids[:] = column.to_pylist()
-    return ids
+class _BatchRows:
+    """What the hits of one query read from its rows of the batch. `at` is where the columns asked for begin."""
 
+    def __init__(self, batch: pa.RecordBatch, names: tuple[str, ...], at: int, cursor: str | None) -> None:
+        self._batch = batch
+        self._names = names
+        self._at = at
+        self._cursor = cursor
 
-def _table(batch: pa.RecordBatch, columns: tuple[str, ...], at: int) -> pa.Table:
-    """The columns asked for, under their names, in their order."""
-    arrays, fields = [], []
-    for name in columns:
-        index = 0 if name == "id" else at
-        at += name != "id"
-        arrays.append(batch.column(index))
-        fields.append(batch.schema.field(index))
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+    def ids(self) -> np.ndarray[Any, Any]:
+        column = self._batch.column(0)
+        if pa.types.is_int64(column.type):
+            return column.to_numpy()
+        ids = np.empty(len(column), object)
+        ids[:] = column.to_pylist()
+        return ids
+
+    def scores(self) -> np.ndarray[Any, Any]:
+        return self._batch.column(2).to_numpy()
+
+    def columns(self) -> pa.Table:
+        """Under their names, in their order."""
+        arrays, fields, at = [], [], self._at
+        for name in self._names:
+            index = 0 if name == "id" else at
+            at += name != "id"
+            arrays.append(self._batch.column(index))
+            fields.append(self._batch.schema.field(index))
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+    def cursor(self) -> str | None:
+        return self._cursor
