@@ -41,7 +41,7 @@ class Request:
         if self.vector is None and self.text is None:
             raise InvalidArgumentError("search() needs a vector, a text, or both")
         if isinstance(self.text, int):
-            raise InvalidArgumentError(f"text= takes words, not {self.text!r}; the number of hits is k={self.text!r}")
+            raise InvalidArgumentError(f"text= takes a str, not {self.text!r}; the number of hits is k={self.text!r}")
         if self.vector is None and (self.negatives is not None or self.query.within is not None):
             raise InvalidArgumentError("negatives= and within= need a vector")
         if self.text is not None and self.negatives is not None:
