@@ -29,7 +29,7 @@ _TRAILER_MAGIC = b"NRRWLIVE"
 class HnswIndex:
     """Vectors and their graph: build, search, add, remove, save, open. Ids are row positions in order of insertion."""
 
-    __slots__ = ("_alive", "_removed", "graph", "metric")
+    __slots__ = ("_alive", "_removed", "_search_one", "graph", "metric")
 
     def __init__(self, graph: Graph, alive: Bits | None = None, removed: int = 0) -> None:
         self.metric = graph.metric
@@ -37,6 +37,7 @@ class HnswIndex:
 
     def _use(self, graph: Graph, alive: Bits | None, removed: int) -> None:
         self.graph = graph
+        self._search_one = graph.search_one
         self._alive = alive
         self._removed = removed
 
@@ -93,7 +94,7 @@ class HnswIndex:
         """
         if accept is None and self._alive is None:
             try:
-                return self.graph.search_one(queries, k, ef_search, target_recall)
+                return self._search_one(queries, k, ef_search, target_recall)
             except TypeError:  # not a contiguous float32 [d] array
                 queries = np.asarray(queries, dtype=np.float32)
         array = np.require(queries, np.float32, ("C", "A"))
