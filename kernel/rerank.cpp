@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "searcher.h"
+#include "simd.h"
 
 namespace nearrow {
 namespace {
@@ -17,7 +18,8 @@ void Searcher::fetch_row(int32_t node) const {
     const auto stands_for = graph_->positions_of(node);
     if (stands_for.empty() || stands_for[0] < 0 || stands_for[0] >= graph_->rows()) return;
     const char* row = static_cast<const char*>(vectors_->row(stands_for[0]));
-    for (size_t at = 0; at < vectors_->row_bytes(); at += 64) __builtin_prefetch(row + at, 0, 2);
+    const size_t most = static_cast<size_t>(simd().fetching.vector_lines) * 64;
+    for (size_t at = 0; at < std::min(vectors_->row_bytes(), most); at += 64) __builtin_prefetch(row + at, 0, 2);
 }
 
 // Leaves in nodes_ the candidates, those worth an exact distance by 8-bit codes first; returns how many these are.

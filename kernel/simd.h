@@ -28,12 +28,13 @@ struct CodeRows {
     CodeShape shape;
 };
 
-// How far rows of codes are fetched ahead: so many lines are on their way while so many rows (a multiple of four) are
+// How far is fetched ahead. Rows of codes: so many lines are on their way while so many rows (a multiple of four) are
 // scored. Where more lines are asked for than the processors that have these instructions keep in flight, those needed
-// first wait behind the others (docs/decisions).
+// first wait behind the others (docs/decisions). Vectors: so many lines of each; the processor runs on by itself.
 struct Fetching {
     int lines;
     int rows;
+    int vector_lines;
 };
 
 struct Simd {

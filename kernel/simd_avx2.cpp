@@ -302,7 +302,7 @@ void quantise(const float* values, const float* shift, float scale, float low, f
 
 }  // namespace
 
-extern const Simd simd_avx2 = {"avx2",       {24, 4},      dispatch<FourL2>, dispatch<EightL2>, query_of_row,
+extern const Simd simd_avx2 = {"avx2",       {24, 4, 12},  dispatch<FourL2>, dispatch<EightL2>, query_of_row,
                                collect,      peek,         absorb_near,      l2<Float32>,       l2<Float16>,
                                dot<Float32>, dot<Float16>, widen_f16,        quantise};
 

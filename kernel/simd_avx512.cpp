@@ -8,7 +8,7 @@ namespace nearrow {
 namespace {
 
 constexpr int kBlock = 64;
-constexpr Fetching kByRows = {1 << 20, 48};  // no row is so long that lines would bound it
+constexpr Fetching kByRows = {1 << 20, 48, 1 << 20};  // no row is so long that lines would bound it
 
 struct FourL2 {
     static constexpr bool two_planes = false;

@@ -4,7 +4,7 @@
 
 namespace nearrow {
 
-extern const Simd simd_neon = {"neon", {24, 4},     score<FourL2>, score<EightL2>, query_of_row, collect,   peek,
+extern const Simd simd_neon = {"neon", {24, 4, 12}, score<FourL2>, score<EightL2>, query_of_row, collect,   peek,
                                absorb, l2<Float32>, l2<Float16>,   dot<Float32>,   dot<Float16>, widen_f16, quantise};
 
 }  // namespace nearrow

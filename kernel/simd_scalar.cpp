@@ -131,7 +131,7 @@ void quantise(const float* values, const float* shift, float scale, float low, f
 
 }  // namespace
 
-extern const Simd simd_scalar = {"scalar", {24, 4},   four_l2,      eight_l2,   query_of_row,  collect,   peek,
-                                 absorb,   l2<float>, l2<uint16_t>, dot<float>, dot<uint16_t>, widen_f16, quantise};
+extern const Simd simd_scalar = {"scalar", {24, 4, 12}, four_l2,      eight_l2,   query_of_row,  collect,   peek,
+                                 absorb,   l2<float>,   l2<uint16_t>, dot<float>, dot<uint16_t>, widen_f16, quantise};
 
 }  // namespace nearrow
