@@ -133,4 +133,8 @@ DATABASES: dict[str, Entry] = {
 
 
 def entry(name: str) -> Entry:
-    return INDEXES[name] if name in INDEXES else DATABASES[name]
+    """The engine of this name; SystemExit names all of them if there is none."""
+    known = {**INDEXES, **DATABASES}
+    if name not in known:
+        raise SystemExit(f"unknown engine {name!r}: one of {', '.join(known)}")
+    return known[name]
