@@ -15,7 +15,7 @@ NO_PARTS: Mapping[str, Any] = {}
 
 
 class HitRows(Protocol):
-    """Where the rest of some hits is read from, once, when it is first asked for."""
+    """Where the rest of some hits is read from, when it is asked for."""
 
     def ids(self) -> npt.NDArray[Any]: ...
     def scores(self) -> npt.NDArray[np.float32]: ...

@@ -15,7 +15,7 @@ from nearrow.write.texts import TEXT_FOLDER
 
 
 def leave_copy(old: Path, new: Path) -> None:
-    """Copy the library `old` to `new`; FileNotFoundError from shutil if a file vanishes that is not of a text index."""
+    """Copy the library `old` to `new`; shutil.Error if a file vanishes that is not of a text index."""
     shutil.copytree(old, new, copy_function=_copy)
 
 
